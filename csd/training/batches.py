@@ -222,7 +222,7 @@ def empirical_spectra(noised: NoisedTarget, modes: Modes, fields: int, identity:
     return np.stack([noised.spectra(own[0] * propagator) for own in ratios])
 
 
-def estimated_spectra(noised: NoisedTarget, identity: str) -> Array:
+def estimated_spectra(noised: NoisedTarget, identity: str, seed: int) -> Array:
     """α² Ŝ₀(k) + σ² at `noised.modes`, with the power spectrum Ŝ₀ of `MEASURED` fields; shape (levels, modes).
 
     By invariance under translations, plane waves are the eigenvectors of the covariance: the largest entry is what
@@ -230,15 +230,16 @@ def estimated_spectra(noised: NoisedTarget, identity: str) -> Array:
 
     Args:
         noised: the target at its noise levels, which all see the same fields.
-        identity: of the fields, the same for all seeds.
+        identity: of the fields, besides their seed.
+        seed: which has fields of its own.
     """
     lattice, modes, target = noised.lattice, noised.modes, noised.target
     if is_user_defined(target) and isinstance(target, HasSamples):
-        generator = stream(identity)
+        generator = stream(identity, seed)
         pieces = [drawn_fields(target, generator, PIECE) - noised.mean for _ in range(MEASURED // PIECE)]
         half = np.mean([lattice.power_spectrum(own).mean(axis=0) for own in pieces], axis=0)
         return noised.spectra(lattice.gather(half, modes))
-    (found,) = empirical_spectra(noised, lattice.pairs, MEASURED, identity, [0])
+    (found,) = empirical_spectra(noised, lattice.pairs, MEASURED, identity, [seed])
     return lattice.gather(lattice.spread(found, lattice.pairs), modes)
 
 

@@ -63,7 +63,11 @@ VARIABLES: dict[str, tuple[str, ...]] = {
     "linear_score_error_error": ("noise_level", "its standard error over the held-out fields"),
     "linear_zero_mode_error": ("noise_level", "relative error of the best linear score at k = 0 alone"),
     "linear_zero_mode_error_error": ("noise_level", "its standard error over the held-out fields"),
-    "learning_rate": ("noise_level", "learning rate eta"),
+    "learning_rate": ("noise_level", "learning rate eta, the mean where seeds have rates of their own"),
+    "seed_learning_rate": (
+        "seed noise_level",
+        "learning rate eta of each seed, where it follows from fields of its own",
+    ),
     "parameters": ("", "trainable parameters of the largest network"),
     "level_parameters": ("noise_level", "trainable parameters, which differ between levels where the range does"),
     "floor": ("noise_level", "lowest relative score error that the network can reach, epsilon_R"),
@@ -194,7 +198,10 @@ def prediction_content(
 
 def _per_level(run: "Prepared | TrainingRecord") -> dict[str, Any]:
     """Rates, floors, ranges and numbers of parameters."""
-    found = {"learning_rate": run.rates, "level_parameters": run.parameters, "floor": run.floors, "range": run.ranges}
+    rates = np.atleast_2d(run.rates)
+    found = {"learning_rate": rates.mean(axis=0) if run.rates.ndim > 1 else rates[0]}
+    found |= {"seed_learning_rate": rates} if run.rates.ndim > 1 else {}
+    found |= {"level_parameters": run.parameters, "floor": run.floors, "range": run.ranges}
     return found | {"parameters": run.parameters.max()}
 
 

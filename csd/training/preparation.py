@@ -51,7 +51,7 @@ class Prepared:
         source: of the data of each step.
         modes: momenta of the kernels.
         parameters: trainable numbers at each level, shape (levels,).
-        rates: η, shape (levels,).
+        rates: η, shape (levels,), or (seeds, levels) where seeds have rates of their own.
         stable_rates: the largest stable η on the exact loss, NaN if unknown, shape (levels,).
         ranges: R of local networks, NaN for others, shape (levels,).
         floors: ε_R, shape (levels,).
@@ -140,8 +140,15 @@ def prepare(
     source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds, tuning=tuning)
     if found is not None:
-        # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory.
-        one_layer = not seeded and initial is None and isinstance(descent, ModeDescent) and descent.depth == 1
+        # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory;
+        # all seeds alike.
+        one_layer = (
+            not seeded
+            and initial is None
+            and run.rates.ndim == 1
+            and isinstance(descent, ModeDescent)
+            and descent.depth == 1
+        )
         run.closed_form = one_layer and bool((run.rates < run.stable_rates).all())
         run = move(run, "cuda") if settings.device == "cuda" else run
     if scored is not None:
@@ -342,8 +349,8 @@ def _conditioned_descent(
         raise InputError(f"architecture {architecture.name!r} has no parameter to train")
     known = known_rates(networks[:1] * levels, noised, learned, settings, optimizer)
     # One rate for all levels.
-    known[0][:] = known[0].min()
+    known[0][...] = known[0].min(axis=-1, keepdims=True)
     layers = [of_seed[:1] for of_seed in _layer_streams(noised, architecture, settings)]
     how = objective, choose_device(settings.device), optimizer, settings.accumulate, layers, build
-    descent = ConditionedDescent(networks, noised, known[0][:1], *how)
+    descent = ConditionedDescent(networks, noised, known[0][..., :1], *how)
     return descent, noised.lattice.pairs, [trained] * levels, known

@@ -29,7 +29,7 @@ class TrainingRecord:
         settled_time: the first step from which ε stays at or below the threshold for `settle` further steps, NaN if it
             was not seen to, shape (S, T); None where no such steps are asked for.
         settled_crossing_time: the same, interpolated as `crossing_time` is.
-        rates: η, shape (T,).
+        rates: η, shape (T,), or (S, T) where seeds have rates of their own.
         parameters: trainable numbers at each level, shape (T,).
         ranges: R of local networks at each level, NaN for others, shape (T,).
         floors: ε_R, shape (T,).

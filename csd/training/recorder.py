@@ -313,10 +313,12 @@ class Recorder:
         """
         run, settings = self.run, self.settings
         for level, stable in enumerate(run.stable_rates):
-            if run.rates[level] >= stable and np.isnan(self.time[:, level]).any() and settings.tolerance > 0.0:
+            beyond = run.rates[..., level] >= stable
+            late = beyond & np.isnan(self.time[:, level])
+            if late.any() and settings.tolerance > 0.0:
                 raise TrainingDiverged(
                     f"training did not settle in {settings.most_steps} steps at noise level"
-                    f" {self.noised.levels[level]:g}, with learning rate {run.rates[level]:.4g};"
+                    f" {self.noised.levels[level]:g}, with learning rate {np.max(run.rates[..., level]):.4g};"
                     f" it must be below {stable:.4g}"
                 )
         recorded = np.stack(self.recorded_kernels, axis=2) if self.recorded_kernels else None

@@ -9,7 +9,7 @@ p layers near the fixed point:                    rate p C^{2/p − 1}, so steps
 Where the discrete map has no known closed form, the prediction is the map itself: descent on the population loss.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,14 +166,19 @@ def reference_curve(
     curves, times = [], []
     for level, (network, spectrum) in enumerate(zip(networks, noised.spectra_at(modes), strict=True)):
         of_level = rule[0], float(known.momenta[level])
-        error = quadratic_error(network, spectrum, modes.multiplicity, float(known.rates[level]), of_level)
+        of_rates = np.atleast_2d(known.rates)[:, level]
+        one = quadratic_error(network, spectrum, modes.multiplicity, float(of_rates[0]), of_level)
+        errors = [replace(one, rate=float(rate)) for rate in of_rates]
         threshold = settings.tolerance + float(known.floors[level])
-        times.append([_with_crossing(error, threshold, stay, last) for stay in (0, settings.settle)])
-        curves.append([error(float(step)) for step in grid])
-    # The same for every seed.
+        times.append([[_with_crossing(own, threshold, stay, last) for stay in (0, settings.settle)] for own in errors])
+        curves.append([[own(float(step)) for step in grid] for own in errors])
+    # The same for every seed, unless each has a rate of its own.
     seeds = len(settings.seeds)
-    every_curve = np.array([curves] * seeds)
-    (first, crossing), (stays, entry) = np.moveaxis(np.array([times] * seeds), [2, 3], [0, 1])
+    every_curve, every_time = (
+        np.repeat(found, seeds if found.shape[0] == 1 else 1, axis=0)
+        for found in (np.swapaxes(np.array(own), 0, 1) for own in (curves, times))
+    )
+    (first, crossing), (stays, entry) = np.moveaxis(every_time, [2, 3], [0, 1])
     stays, entry = (own if settings.settle else None for own in (stays, entry))
     return Prediction(grid, every_curve, first, crossing, stays, entry, "closed form")
 

@@ -56,7 +56,7 @@ class ConditionedDescent(FieldDescent):
     Args:
         networks: modules that are called at any noise level, one for each seed.
         noised: the target at its noise levels.
-        rates: η, shape (1,).
+        rates: η, shape (1,) or (seeds, 1).
         objective: the loss.
         device: of the modules.
         optimizer: of all of them.

@@ -40,7 +40,9 @@ class _OnDevice:
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
-        self.filters = self.filters[torch.as_tensor(seeds, device=self.filters.device)]
+        kept = torch.as_tensor(seeds, device=self.filters.device)
+        self.filters = self.filters[kept]
+        self.rates = self.rates[kept] if len(self.rates) > 1 else self.rates
 
     def snapshot(self) -> dict[str, Any]:
         """The filters, copied to the host."""
@@ -100,7 +102,7 @@ class PatchesOnDevice(_OnDevice):
         self.tied = first.network.uses == 2
         seeds, levels, channels = len(first.filters), sum(map(len, groups)), first.filters.shape[2:-1]
         filters = np.zeros((seeds, levels, *channels, *lattice.shape))
-        rates = np.zeros((levels, *[1] * len(channels), *lattice.shape))
+        rates = np.zeros((len(first.rates), levels, *[1] * len(channels), *lattice.shape))
         spectra = np.empty((levels, len(self.modes)))
         self._boxes: list[Any] = [None] * levels
         for descent, own in zip(descents, groups, strict=True):
@@ -108,7 +110,7 @@ class PatchesOnDevice(_OnDevice):
             for level in own:
                 self._boxes[level] = tuple((offsets % lattice.size).T)
             filters[:, own] = place_filters(lattice, descent.filters, offsets)
-            rates[own] = place_filters(lattice, descent.rates.repeat(len(offsets), axis=-1), offsets)
+            rates[:, own] = place_filters(lattice, descent.rates.repeat(len(offsets), axis=-1), offsets)
             spectra[own] = descent.spectra
         halves, weight = lattice.spread(spectra, self.modes), lattice.half_multiplicity
         norm = (weight / halves).sum(axis=lattice.axes, keepdims=True)

@@ -65,7 +65,7 @@ def descent_of(
         networks: one for each noise level, of one family.
         modes: momenta of the spectra.
         spectra: C of the target, shape (levels, modes).
-        rates: η, shape (levels,).
+        rates: η, shape (levels,), or (seeds, levels) where seeds have rates of their own.
         starts: initial filters, for each seed and level.
         complex_kernel: whether the T of the loss is complex.
     """
@@ -94,7 +94,7 @@ def descent_of(
         for levels in groups:
             network: Any = networks[int(levels[0])]
             filters = np.array([[of_seed[level] for level in levels.tolist()] for of_seed in starts])
-            descents.append(PatchDescent(network, modes, spectra[levels], rates[levels], filters, complex_kernel))
+            descents.append(PatchDescent(network, modes, spectra[levels], rates[..., levels], filters, complex_kernel))
         return descents[0] if len(descents) == 1 else GroupedDescent(descents, groups)
     if issubclass(family, TiedFilters):
         filters = np.array([list(of_seed) for of_seed in starts])

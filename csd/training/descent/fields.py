@@ -34,7 +34,7 @@ class FieldDescent(AutogradDescent):
         networks: modules, for each seed and level, that differ in the values of parameters and buffers alone.
         noised: the target at its noise levels.
         modes: momenta of the kernels, which these networks do not have.
-        rates: η, shape (levels,).
+        rates: η, shape (levels,) or (seeds, levels).
         objective: the loss.
         device: of the modules.
         optimizer: of all of them.
@@ -65,7 +65,7 @@ class FieldDescent(AutogradDescent):
         self._kind = precision(every[0])
         own: list[Any] = [stream for of_seed in self._layers for stream in of_seed] or [nullcontext()] * len(every)
         self._streams: dict[ScoreNetwork, AbstractContextManager[None]] = dict(zip(every, own, strict=True))
-        of_each = np.tile(rates, len(self.networks)).tolist()
+        of_each = self._rates.ravel().tolist()
         self.group = GroupedNetworks(every, self._loss_of_one, optimizer, of_each, self._gradients)
         # Held-out losses of the last measurement, and the number of steps before it.
         self._of_held_out: tuple[int, Array] | None = None

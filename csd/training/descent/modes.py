@@ -27,7 +27,7 @@ def mode_step(filters: Any, spectrum: Any, target: Any, rates: Any, depth: int) 
         filters: w, real or complex, shape (seeds, levels, modes).
         spectrum: S, real, of the same shape or broadcasting to it.
         target: T, of the same shape or broadcasting to it, or a number; complex only where w is.
-        rates: η, shape (levels, 1).
+        rates: η, shape (levels, 1) or (seeds, levels, 1).
         depth: p ≥ 1.
     """
     step = rates * (spectrum * mode_power(filters, depth) - target)
@@ -58,7 +58,7 @@ class ModeDescent:
         depth: p.
         modes: the momenta.
         spectra: C, shape (levels, modes).
-        rates: η, shape (levels,).
+        rates: η, shape (levels,) or (seeds, levels).
         filters: w, real or complex, shape (seeds, levels, modes); changed in place.
     """
 
@@ -66,7 +66,8 @@ class ModeDescent:
 
     def __init__(self, depth: int, modes: Modes, spectra: Array, rates: Array, filters: Array | ComplexArray) -> None:
         self.depth, self.filters = depth, filters
-        self.rates = rates[:, None]
+        # Of all seeds, or of each.
+        self.rates = rates.reshape(-1, len(spectra), 1)
         self.exact = 1.0 / spectra
         norm = (modes.multiplicity / spectra).sum(axis=-1, keepdims=True)
         self.root_weight = np.sqrt(modes.multiplicity * spectra / norm)
@@ -87,8 +88,12 @@ class ModeDescent:
         step, power = (room[: filters.size].reshape(filters.shape) for room in self._scratch)
         # The error is a sum of squares, of real and imaginary parts where there are both.
         weight = np.repeat(self.root_weight[levels, modes], 2 if np.iscomplexobj(filters) else 1, axis=-1)
-        rates, exact = self.rates[levels], self.exact[levels, modes]
+        rates, exact = self.rates[self._own(seeds), levels], self.exact[levels, modes]
         return Block((seeds, levels, modes), filters, step, power, step.view(float), exact, weight, rates, 1.0 + rates)
+
+    def _own(self, seeds: slice) -> slice:
+        """The place of the rates of some seeds."""
+        return seeds if len(self.rates) > 1 else slice(None)
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """Take one step on (S, T)."""
@@ -98,7 +103,7 @@ class ModeDescent:
         if few_passes and spectrum.ndim == 2 and spectrum is not self._seen:
             # A full-batch loss has the same array at every step; its product with η is kept.
             self._seen, scaled = spectrum, self.rates * spectrum
-            self._scaled = [scaled[block.place[1:]] for block in self._blocks]
+            self._scaled = [scaled[self._own(block.place[0]), *block.place[1:]] for block in self._blocks]
         for number, block in enumerate(self._blocks):
             if few_passes:
                 self._advance_square(block, spectrum, None if spectrum.ndim == 3 else self._scaled[number])
@@ -170,6 +175,7 @@ class ModeDescent:
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
         self.filters = self.filters[seeds]
+        self.rates = self.rates[seeds] if len(self.rates) > 1 else self.rates
         self._start = None if self._start is None else self._start[seeds]
         self._divide()
 
@@ -194,7 +200,7 @@ class Block:
         parts: the real and imaginary parts in `step`, shape (seeds, levels, modes or twice as many).
         exact: K*, shape (levels, modes).
         root_weight: ρ of the error, for each part.
-        rates: η, shape (levels, 1).
+        rates: η, shape (seeds or 1, levels, 1).
         growth: 1 + η, same shape.
     """
 

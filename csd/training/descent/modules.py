@@ -54,7 +54,7 @@ class AutogradDescent:
         networks: modules, for each seed and level.
         noised: the target at its noise levels.
         modes: momenta of the kernels.
-        rates: η per use of a parameter, shape (levels,).
+        rates: η per use of a parameter, shape (levels,) or (seeds, levels).
         objective: the loss.
         device: of the modules.
         layers: random streams of the stochastic layers of user-defined networks, for each seed and level.
@@ -87,7 +87,7 @@ class AutogradDescent:
         self.noised, self.lattice, self.modes = noised, noised.lattice, modes
         self.objective, self.device = objective, device
         self.spectra = noised.spectra_at(modes)
-        self._rates = rates
+        self._rates = np.broadcast_to(rates, (len(networks), np.shape(rates)[-1]))
         self._weight = self._tensor(self.lattice.half_multiplicity / self.lattice.sites)
         self._held_out: list[tuple[torch.Tensor, ...]] = []
         self.held_out_fields = HELD_OUT
@@ -123,7 +123,7 @@ class AutogradDescent:
                     with torch.no_grad():
                         for parameter, gradient in zip(parameters, gradients, strict=True):
                             if gradient is not None:
-                                parameter.sub_(gradient, alpha=float(self._rates[level]) / network.uses)
+                                parameter.sub_(gradient, alpha=float(self._rates[seed, level]) / network.uses)
 
     @contextmanager
     def _first_step_checked(self) -> Iterator[None]:
@@ -348,7 +348,7 @@ class AutogradDescent:
 
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
-        self._seeds = self._seeds[seeds]
+        self._seeds, self._rates = self._seeds[seeds], self._rates[seeds]
         self.networks = [of_seed for of_seed, kept in zip(self.networks, seeds, strict=True) if kept]
         self._layers = [of_seed for of_seed, kept in zip(self._layers, seeds, strict=False) if kept]
 

@@ -98,7 +98,7 @@ class OptimizedDescent(_OtherSteps):
     Args:
         descent: plain descent at learning rate 1, whose step −∂ℒ/∂w gives the gradient.
         optimizer: the optimiser, without an average.
-        rates: η, shape (levels,).
+        rates: η, shape (levels,) or (seeds, levels).
         lattice: of the fields.
         modes: of the kernels.
 
@@ -120,8 +120,9 @@ class OptimizedDescent(_OtherSteps):
             self._basis = _fourier_space(lattice)
         super().__init__(descent, self._start)
         groups = getattr(descent, "groups", None)
-        of_levels = [rates] if groups is None else [rates[levels] for levels in groups]
-        self._rates = dict(zip(self._state, of_levels, strict=True))
+        of_levels = [rates] if groups is None else [rates[..., levels] for levels in groups]
+        of_parts = zip(self._state.items(), of_levels, strict=True)
+        self._rates = {name: np.broadcast_to(own, arrays[0].shape[:2]) for (name, arrays), own in of_parts}
 
     def _start(self, own: Any) -> tuple[Any, ...]:
         """The numbers in the space of the optimiser, and its state."""
@@ -134,12 +135,17 @@ class OptimizedDescent(_OtherSteps):
         gradient = self._basis.to(np.where(np.isnan(here), 0.0, here - there))
         seeds, levels = gradient.shape[:2]
         numbers, *state = (array.reshape(seeds * levels, -1) for array in self._state[name])
-        rates = np.tile(self._rates[name], seeds)[:, None]
+        rates = self._rates[name].reshape(-1, 1)
         optimizer = self.optimizer
         if self.momenta is not None:
             optimizer = replace(optimizer, momenta=np.tile(self.momenta, seeds)[:, None])
         optimizer.advance(numbers, tuple(state), gradient.reshape(numbers.shape), self.steps, rates)
         return self._basis.back(self._state[name][0].copy())
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+        super().keep(seeds)
+        self._rates = {name: own[seeds] for name, own in self._rates.items()}
 
 
 @dataclass(frozen=True)

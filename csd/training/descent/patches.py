@@ -76,7 +76,7 @@ class PatchDescent:
         network: of that range.
         modes: momenta of the spectra.
         spectra: C, shape (levels, modes).
-        rates: η, shape (levels,).
+        rates: η, shape (levels,) or (seeds, levels).
         filters: shape (seeds, levels, *network.filter_shape).
         complex_kernel: whether steps can make κ(r) and κ(−r) differ where they agree at the start.
     """
@@ -88,7 +88,8 @@ class PatchDescent:
     ) -> None:
         self.network, self.patch, self.lattice = network, network.patch, network.lattice
         self.modes, self.spectra, self.filters = modes, spectra, filters
-        self.rates = rates.reshape(-1, *[1] * len(network.filter_shape))
+        # Of all seeds, or of each.
+        self.rates = rates.reshape(-1, len(spectra), *[1] * len(network.filter_shape))
         halves = self.lattice.spread(spectra, modes)
         # The cost of a product with a given patch covariance, or with a new one, against that of two transforms.
         pairs, transforms = len(self.patch) ** 2, transform_time(self.lattice)
@@ -157,6 +158,7 @@ class PatchDescent:
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
         self.filters = self.filters[seeds]
+        self.rates = self.rates[seeds] if len(self.rates) > 1 else self.rates
         self._compose()
 
     def snapshot(self) -> dict[str, Any]:
@@ -227,7 +229,7 @@ class TiedDescent:
         network: of all levels.
         modes: momenta of the spectra.
         spectra: C, shape (levels, modes).
-        rates: η, shape (levels,).
+        rates: η, shape (levels,) or (seeds, levels).
         filters: v, shape (seeds, levels, *network.filter_shape).
     """
 
@@ -235,7 +237,8 @@ class TiedDescent:
 
     def __init__(self, network: TiedFilters, modes: Modes, spectra: Array, rates: Array, filters: Array) -> None:
         self.network, self.lattice, self.modes = network, network.lattice, modes
-        self.spectra, self.rates, self.filters = spectra, rates, filters
+        # Rates of all seeds, or of each.
+        self.spectra, self.rates, self.filters = spectra, rates.reshape(-1, len(spectra), 1, 1), filters
         self._divide()
 
     def _divide(self) -> None:
@@ -266,7 +269,7 @@ class TiedDescent:
             wide, kernel = self._transformed(number)
             wide *= self.lattice.spread(spectrum[part] * kernel - target[part], self.modes)[:, None]
             gradient = self.network.taken(self.lattice.inverse(wide))
-            moved[part] = self.filters[part] - self.rates[part[1], None, None] * gradient
+            moved[part] = self.filters[part] - self.rates[part[0] if len(self.rates) > 1 else 0, part[1]] * gradient
         self.filters = moved
         self._forget()
 
@@ -293,6 +296,7 @@ class TiedDescent:
     def keep(self, seeds: NDArray[np.bool_]) -> None:
         """Drop all seeds but the chosen ones."""
         self.filters = self.filters[seeds]
+        self.rates = self.rates[seeds] if len(self.rates) > 1 else self.rates
         self._divide()
 
     def snapshot(self) -> dict[str, Any]:

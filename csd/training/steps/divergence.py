@@ -44,7 +44,8 @@ def diverged(
         run: prepared.
         settings: options of training.
     """
-    rate, stable = run.rates[level], run.stable_rates[level]
+    of_seeds = np.broadcast_to(run.rates, (len(run.seeds), len(noised.levels)))
+    rate, stable = of_seeds[run.seeds.index(seed), level], run.stable_rates[level]
     others = "; without this seed, the other seeds of the job can train" if len(run.seeds) > 1 else ""
     where = (
         f"training diverged at step {step} at noise level {noised.levels[level]:g} (seed {seed}),"

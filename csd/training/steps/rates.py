@@ -34,7 +34,10 @@ class Tuning:
 
 
 Known = tuple[Array, Array, Array, Array]
-"""η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each."""
+"""η, the largest stable η, R and ε_R of the network at each level, shape (levels,) each.
+
+Where seeds have rates of their own, from fields of their own, η has shape (seeds, levels).
+"""
 
 
 def known_rates(
@@ -46,30 +49,35 @@ def known_rates(
         networks: families, or modules, of which only the rate is known.
         noised: the target at its noise levels.
         learned: `learned_spectra` of it.
-        settings: with the learning rate, if it is given.
+        settings: with the learning rate, if it is given, and the seeds.
         optimizer: with its own rate, if it has one, or with one for each level.
     """
-    rates, stable, ranges, floors = np.full((4, len(networks)), np.nan)
+    stable, ranges, floors = np.full((3, len(networks)), np.nan)
     floors[:] = 0.0
     lattice, measured = noised.lattice, isinstance(noised.target, HasHeldOut)
     exact, weight = noised.spectra_at(noised.modes), noised.modes.multiplicity
     of_data = settings.rate_from == "data"
-    seen = estimated_spectra(noised, f"rate {data_identity(noised)}") if of_data and not measured else learned
+    each = of_data and not measured
+    name = f"rate {data_identity(noised)}"
+    seen = np.stack([estimated_spectra(noised, name, seed) for seed in settings.seeds] if each else [learned])
+    rates = np.full(seen.shape[:2], np.nan)
     for level, (network, spectrum) in enumerate(zip(networks, learned, strict=True)):
         family = isinstance(network, LinearNetwork)
-        own = seen[level] if family else lattice.half(seen[level])
-        usual = (
-            _own_rate(network, own) if optimizer.rate is None else np.broadcast_to(optimizer.rate, len(rates))[level]
+        own = [spectra[level] if family else lattice.half(spectra[level]) for spectra in seen]
+        usual: Any = (
+            [_own_rate(network, one) for one in own]
+            if optimizer.rate is None
+            else np.broadcast_to(optimizer.rate, len(networks))[level]
         )
-        rates[level] = settings.learning_rate or usual
+        rates[:, level] = settings.learning_rate or usual
         if settings.rate_from == "optimal" and settings.linear_rule is not None:
-            rates[level] = best_pair(settings.linear_rule[0], spectrum.min(), spectrum.max())[0]
+            rates[:, level] = best_pair(settings.linear_rule[0], spectrum.min(), spectrum.max())[0]
         if settings.rate_from == "safe":
-            rates[level] = network.safe_rate(spectrum)
-        if of_data and rates[level] == _own_rate(network, 2.0 * own):
+            rates[:, level] = network.safe_rate(spectrum)
+        if of_data and rates[0, level] == _own_rate(network, 2.0 * own[0]):
             raise InputError(
-                f"rate_from is data, but the network's own learning rate is {rates[level]:g} whatever the data; leave"
-                " it out"
+                f"rate_from is data, but the network's own learning rate is {rates[0, level]:g} whatever the data;"
+                " leave it out"
             )
         ranges[level] = network.reach
         if family:
@@ -78,7 +86,7 @@ def known_rates(
             # Training ends at the best network on the training spectrum.
             best = network.best_kernel(spectrum) if family else 1.0 / spectrum
             floors[level] = relative_error(best, exact[level], weight)
-    return rates, stable, ranges, floors
+    return rates if each else rates[0], stable, ranges, floors
 
 
 def _own_rate(network: Any, spectrum: Array) -> float:
