@@ -101,9 +101,10 @@ class TrainingSettings(Options):
         ),
     ] = "spectrum"
     start_kernel: Annotated[
-        Annotated[float, Gt(0.0)] | None,
+        # Below, 0.1 / K₀ is not finite; beyond, a step from it is not.
+        Annotated[float, Ge(1e-300), Le(1e6)] | None,
         Option(
-            "K₀ of the start of two_layer, deep_linear, local_two_layer or multiscale",
+            "K₀ of the start of two_layer, deep_linear, local_two_layer, multiscale or multiscale_blocks",
             "K0",
             default="0.1 / C_max",
             label="start{value}",

@@ -13,6 +13,7 @@ from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.loop import train_network
 from csd.training.options import TrainingSettings
+from csd.training.reference import reference_curve
 from csd.training.steps.window import largest_start, steps_from
 
 RATE, TOLERANCE = 0.25, 0.01
@@ -98,6 +99,19 @@ def estimates(dimension: int, size: int, convolution: bool) -> Array:
     return np.array(found) / float((root**2).max())
 
 
+def lateness(dimension: int, size: int, level: float) -> list[str]:
+    """(τ of theory, τ/τ_theory − 1, its error) of one layer at rates and with minibatches as in the study; 256 seeds."""
+    target = NoisedTarget(GaussianField.on_critical_line(Lattice(dimension, size)), VariancePreserving(), [level])
+    settings = TrainingSettings(batch=BATCH, rate_from="data", seeds=tuple(range(1, 257)))
+    architecture = Architecture("one_layer")
+    predicted = reference_curve(target, architecture, settings)
+    assert predicted is not None
+    times, theory = train_network(target, architecture, settings).crossing_time.ravel(), predicted.crossing_time.ravel()
+    ratio = times.mean() / theory.mean()
+    error = float((times - ratio * theory).std(ddof=1) / np.sqrt(len(times)) / theory.mean())
+    return [f"{theory.mean():.1f}", f"{ratio - 1.0:.4f}", f"{error:.4f}"]
+
+
 def two_filters(size: int, start: Start, rate: float = RATE, last: int = 5_000) -> float | None:
     """Steps of two filters that are not tied, mode by mode; infinite if they do not learn, None if they diverge.
 
@@ -149,7 +163,7 @@ def said(steps: float | None, form: str = ".0f") -> str:
 
 
 def numbers() -> dict[str, Any]:
-    """Tables of starts, edges, the noise of minibatches, rates from them, and starts that are not tied."""
+    """Tables of starts, edges, the noise of minibatches, rates from them, starts that are not tied, and late times."""
     starts = [["K₀", "closed form", *(f"L = {size}" for size in SIZES)]]
     for start in (1e-3, 1e-6, 1e-9):
         form = steps_from(*modes(256), start, RATE, TOLERANCE)
@@ -206,4 +220,7 @@ def numbers() -> dict[str, Any]:
     untied.append(
         ["independent normal numbers", "", "¼", *(said(two_filters(size, scattered(size))) for size in sizes)]
     )
-    return {"starts": starts, "edges": edges, "noise": noise, "rates": rates, "untied": untied}
+    late = [["d", "L", "t", "theory", "later by", "error"]]
+    for dimension, size in ((1, 8), (1, 16), (2, 4), (2, 8)):
+        late += [[str(dimension), str(size), f"{level:g}", *lateness(dimension, size, level)] for level in (0.1, 1.0)]
+    return {"starts": starts, "edges": edges, "noise": noise, "rates": rates, "untied": untied, "late": late}

@@ -128,6 +128,44 @@ def test_other_networks_have_no_such_start(name: str) -> None:
         prepare(noised(8), Architecture(name, **options), from_start(1e-3))
 
 
+def test_a_start_beyond_the_window_is_named_with_the_largest_one() -> None:
+    """The largest K₀ in the message is that of 1 + 2/η: below it networks learn. Other networks tell the default."""
+    target = noised(16)
+    bound = 9.0 / float(target.spectra_at(target.modes).max())
+    with pytest.raises(TrainingDiverged, match=rf"start_kernel is .*, which must be below .* = {bound:.3g} there"):
+        train_network(target, TWO, from_start(1.01 * bound, 0.25))
+    assert np.isfinite(train_network(target, TWO, from_start(0.99 * bound, 0.25)).training_time).all()
+    with pytest.raises(
+        TrainingDiverged, match=rf"start_kernel is 10, which .* 0\.1 / C_max = {bound / 90.0:.3g} there"
+    ):
+        train_network(target, Architecture("local_two_layer", range=1), from_start(10.0, 0.25))
+
+
+@pytest.mark.parametrize("start", [-1e-3, 0.0, 1e-320, 1e7, np.nan, np.inf])
+def test_starts_that_are_no_starts_are_refused(start: float) -> None:
+    with pytest.raises(InputError, match=r"start_kernel is .*; it must be .*1e-300.*1e\+?06"):
+        from_start(start)
+
+
+@pytest.mark.parametrize("start", [1e-300, 1e6])
+def test_the_ends_of_what_is_allowed_give_no_warnings(start: float) -> None:
+    """Networks at the first learn, at the last diverge; warnings are errors."""
+    if start < 1.0:
+        assert np.isfinite(train_network(noised(8), TWO, from_start(start)).training_time).all()
+    else:
+        with pytest.raises(TrainingDiverged, match="start_kernel"):
+            train_network(noised(8), TWO, from_start(start))
+
+
+def test_blocks_of_multiscale_start_at_a_kernel_that_is_given() -> None:
+    """The mean of K(k) over modes and 100 starts is K₀, within 4 of its errors."""
+    architecture = Architecture("multiscale_blocks")
+    run = prepare(noised(16), architecture, from_start(1e-3, seeds=tuple(range(100))))
+    weight = run.modes.multiplicity
+    mean = (run.descent.kernel().real * weight).sum(axis=-1) / weight.sum()
+    assert mean.mean() == pytest.approx(1e-3, abs=4.0 * mean.std() / 10.0)
+
+
 def test_noise_of_minibatches_leaves_the_error_that_is_known() -> None:
     """ε → η / ((1 − η) B), twice that in modes k = −k: the recursion of δ = w/w* − 1 to leading order."""
     target, steps = noised(128), tuple(range(100, 500, 20))

@@ -4,9 +4,11 @@ import numpy as np
 
 from csd.core.errors import TrainingDiverged
 from csd.lattice import Array
-from csd.targets.noising import NoisedTarget
+from csd.networks.linear import START_KERNEL
+from csd.targets.noising import NoisedTarget, learned_spectra
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared
+from csd.training.steps.window import largest_start
 
 BLOW_UP = 1e3
 """Training has diverged when an error exceeds this multiple of the larger of 1 and the error at the start, unless its
@@ -53,6 +55,16 @@ def diverged(
     )
     if np.isfinite(stable) and rate >= stable:
         return TrainingDiverged(f"{where}; it must be below {stable:.4g}")
+    if settings.start_kernel is not None:
+        largest = float(learned_spectra(noised)[level].max())
+        # Plain descent of two full layers has a window that is known; other networks and rules have not.
+        known = getattr(run.descent, "depth", None) == 2 and settings.heavy_ball == 0.0 and rate < 1.0
+        bound = largest_start(largest, rate) if known else START_KERNEL / largest
+        need = "must be below (1 + 2/η) / C_max" if known else "is not known to be safe above 0.1 / C_max"
+        if settings.start_kernel >= bound:
+            return TrainingDiverged(
+                f"{where}; start_kernel is {settings.start_kernel:g}, which {need} = {bound:.3g} there"
+            )
     advice = f"take a learning rate of at most {rate / 4:.3g}"
     if settings.loss != "population":
         advice += f" or a batch of at least {4 * settings.batch}"
