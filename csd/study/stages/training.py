@@ -341,7 +341,7 @@ MOST_SITES = 2**16
 def check_training(runs: Iterable[TrainingJob]) -> None:
     """Refuse jobs that training would refuse when it begins: all fields are read, and user-defined classes are built.
 
-    They are built once for each sweep and way of training, for one seed and noise level on the smallest lattice.
+    They, and networks whose rate may follow from data, are built once for each sweep and way of training, for one seed and noise level on the smallest lattice.
 
     Raises:
         InputError: for the first job that cannot be trained, with its sweep.
@@ -355,7 +355,8 @@ def check_training(runs: Iterable[TrainingJob]) -> None:
                 if isinstance(run.field, DataField) and not made:
                     run.field.loaded(check=True)
                 kind = run.sweep, run.architecture, run.target, run.schedule, run.settings.key
-                if run.plugins and not made and kind not in seen and run.size**run.dimension <= MOST_SITES:
+                built = run.plugins or run.settings.rate_from == "data"
+                if built and not made and kind not in seen and run.size**run.dimension <= MOST_SITES:
                     _check_start(run)
                 seen.add(kind)
         except InputError as error:
