@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
 from csd.api.training import trained
+from csd.core.errors import InputError
 from csd.core.files import read
 from csd.study.claims import load_claims
 from csd.study.config.reading import parse
-from csd.study.stages.training import TrainingJob, training_jobs
+from csd.study.stages.training import TrainingJob, check_training, training_jobs
 from csd.study.summaries.files import training_file
 from csd.training.steps.window import largest_start, steps_from
 from tests.helpers import ROOT
@@ -74,3 +76,12 @@ def test_two_layers_take_the_steps_of_the_closed_form(tmp_path: Path) -> None:
         assert np.all((times > form - 1.0) & (times < form + 3.0))
         means.append(times.mean())
     assert np.ptp(means) < 1.0
+
+
+def test_a_sweep_whose_rates_cannot_follow_from_data_is_refused_before_it_runs() -> None:
+    """Two layers have the rate ¼ whatever the data; one layer has not."""
+    sweeps = content()["sweeps"]
+    check_training(training_jobs(parse(content() | {"sweeps": {"one": sweeps["one-layer-1d"]}})))
+    two = sweeps["two-layers-1d"] | {"training": {"rate_from": "data"}}
+    with pytest.raises(InputError, match=r"sweeps\.two: rate_from is data, but .* 0\.25 whatever the data"):
+        check_training(training_jobs(parse(content() | {"sweeps": {"two": two}})))

@@ -339,9 +339,9 @@ MOST_SITES = 2**16
 
 
 def check_training(runs: Iterable[TrainingJob]) -> None:
-    """Refuse jobs that training would refuse when it begins: all fields are read, and user-defined classes are built.
+    """Refuse jobs that training would refuse when it begins: all fields are read, and some networks are built.
 
-    They, and networks whose rate may follow from data, are built once for each sweep and way of training, for one seed and noise level on the smallest lattice.
+    User-defined classes and rates from data, for each sweep and way of training, on the smallest lattice.
 
     Raises:
         InputError: for the first job that cannot be trained, with its sweep.
