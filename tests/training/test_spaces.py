@@ -15,9 +15,9 @@ from csd.networks.module import spectral_loss
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.descent.optimizers import OPTIMIZERS
-from csd.training.loop import train_network
+from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
-from csd.training.preparation import Prepared, prepare
+from csd.training.preparation import Prepared, move, prepare
 from docs.numbers.optimizers import RATES, errors, first_steps
 
 FULL = [Architecture("one_layer"), Architecture("two_layer"), Architecture("deep_linear", depth=3)]
@@ -260,6 +260,18 @@ def test_each_seed_descends_at_its_own_rate(architecture: str, options: dict[str
             np.testing.assert_allclose(ended[both], expected[both], rtol=exact)
             for name in ("training_time", "predicted_training_time"):
                 np.testing.assert_array_equal(own[name].sel(noise_level=level), alone[name].values[0, 0])
+
+
+@pytest.mark.parametrize(("name", "reach"), [("one_layer", None), ("local_one_layer", 2), ("local_one_layer", "1xi")])
+def test_rates_of_each_seed_are_the_same_on_a_device(name: str, reach: Any) -> None:
+    """The descents of PyTorch tensors, here on the CPU, take the steps of the others, where seeds end one by one."""
+    architecture = Architecture(name, **({} if reach is None else {"range": reach}))
+    noised, settings = noised_at(Lattice(1, 16), 0.1, 3.0), TrainingSettings(rate_from="data", seeds=(1, 2, 3))
+    runs = prepare(noised, architecture, settings), move(prepare(noised, architecture, settings), "cpu")
+    usual, moved = (descend(noised, run, settings) for run in runs)
+    np.testing.assert_array_equal(moved.training_time, usual.training_time)
+    np.testing.assert_allclose(moved.score_error, usual.score_error, rtol=1e-9)
+    assert len(np.unique(usual.last_step)) == 3
 
 
 def test_training_times_scatter_as_rates_from_data_do() -> None:
