@@ -103,7 +103,7 @@ class TrainingSettings(Options):
     start_kernel: Annotated[
         Annotated[float, Gt(0.0)] | None,
         Option(
-            "K₀ of the start of two_layer, deep_linear, local_two_layer or multiscale",
+            "K₀ of the start of two_layer, deep_linear, local_two_layer, multiscale or multiscale_blocks",
             "K0",
             default="0.1 / C_max",
             label="start{value}",

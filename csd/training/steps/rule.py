@@ -9,7 +9,7 @@ from csd.networks.full import DeepLinear
 from csd.training.descent.optimizers import FOURIER, Optimizer, optimizer_of, rate_factor
 from csd.training.options import LINEAR, TrainingSettings
 
-SIZED = ("two_layer", "deep_linear", "local_two_layer", "multiscale")
+SIZED = ("two_layer", "deep_linear", "local_two_layer", "multiscale", "multiscale_blocks")
 """Networks that start at K₀ = 0.1 / C_max."""
 
 
