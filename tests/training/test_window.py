@@ -123,7 +123,7 @@ def test_predictions_take_the_start() -> None:
 
 @pytest.mark.parametrize("name", ["two_layer", "deep_linear", "local_two_layer", "multiscale", "multiscale_blocks"])
 def test_networks_start_at_the_size_that_is_given(name: str) -> None:
-    """Four times K₀ is four times the kernel at the start, in every mode; random filters are the same but for the factor."""
+    """Four times K₀ is four times the kernel at the start in every mode, also of random filters."""
     options: dict[str, Any] = {"local_two_layer": {"range": 1}, "deep_linear": {"depth": 2}}.get(name, {})
     small, large = (
         np.abs(prepare(noised(8), Architecture(name, **options), from_start(start)).descent.kernel())
