@@ -101,6 +101,7 @@ class ClaimTest(Part):
         "training_time",
         "zero_mode_training_time",
         "settled_time",
+        "slowest_training_time",
         "generation_training_time",
         "autocorrelation_time",
         "autocorrelation_updates",

@@ -445,21 +445,21 @@ def summary_of(**laws: Law) -> xr.Dataset:
 def test_the_table_of_a_study_has_a_law_for_everything_at_several_sizes() -> None:
     summary = summary_of(one_layer=power(3.0, 2.0), two_layer=logarithm(5.0, 20.0))
     table = training_table(summary)
-    # Architectures × noise levels × (measured, predicted) × laws.
+    # Architectures × (noise levels × (measured, predicted) and the slowest level) × laws.
     assert set(table["law"]) == LAWS
-    assert len(table) == 2 * 2 * 2 * 4
+    assert len(table) == 2 * (2 * 2 + 1) * 4
     powers = table[(table["law"] == "power") & (table["architecture"] == "one_layer")]
     np.testing.assert_allclose(powers["exponent"], 2.0)
     assert (powers["evidence"] < -10.0).all()
     logs = table[(table["law"] == "log") & (table["architecture"] == "two_layer")]
-    np.testing.assert_allclose(sorted(logs["exponent"]), [20.0] * 2 + [40.0] * 2)
+    np.testing.assert_allclose(sorted(logs["exponent"]), [20.0] * 2 + [40.0] * 3)
     assert (logs["evidence"] > 10.0).all()
     nested = table[table["law"] == "boxcox"].set_index("architecture")
     np.testing.assert_allclose(nested.loc["one_layer", "z"], 2.0, atol=1e-6)
     np.testing.assert_allclose(nested.loc["two_layer", "z"], 0.0, atol=1e-6)
     assert table[table["law"] != "boxcox"]["z"].isna().all()
     assert set(table["sizes"]) == {"8 16 32 64 128 256"}
-    assert set(table["quantity"]) == {"training_time", "predicted_training_time"}
+    assert set(table["quantity"]) == {"training_time", "predicted_training_time", "slowest_training_time"}
     assert set(table["study"]) == {"line"}
     assert set(table["mass"]) == {"mL1"}
 
@@ -494,6 +494,28 @@ def test_a_size_that_some_seeds_finished_has_no_mean() -> None:
     table = training_table(summary)
     assert set(table["law"]) == LAWS
     np.testing.assert_allclose(table[table["law"] == "power"]["exponent"], 2.0)
+
+
+def test_the_slowest_noise_level_may_be_another_at_each_size() -> None:
+    """Steps until every level is learned: seed by seed the largest, here of a constant and a power."""
+    summary = summary_of(one_layer=power(3.0, 2.0))
+    sizes = np.array(SIZES, dtype=float)
+    summary["crossing_time"].values[:, :, 0] = 300.0
+    summary["crossing_time"].values[:, :, 1] = 3.0 * sizes[:, None] ** 2
+    table = training_table(summary)
+    own = table[table["quantity"] == "slowest_training_time"]
+    expected = fit(SIZES, [np.full(2, time) for time in np.maximum(300.0, 3.0 * sizes**2)])
+    assert own["noise_level"].isna().all()
+    for law, found in expected.items():
+        np.testing.assert_allclose(own[own["law"] == law]["exponent"], found.exponent)
+    # A level that is not learned is slower than all others; one that was not trained is not.
+    summary["crossing_time"].values[2, 1, 0] = np.nan
+    table = training_table(summary)
+    late = table[table["quantity"] == "slowest_training_time"]
+    assert list(late["law"]) == ["none"]
+    assert "size 32 some seeds did not reach" in late["note"].item()
+    summary["score_error"].values[:, :, 0] = np.nan
+    assert "slowest_training_time" not in set(training_table(summary)["quantity"])
 
 
 def with_zero_mode(summary: xr.Dataset, times: Array, errors: Array) -> xr.Dataset:

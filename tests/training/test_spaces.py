@@ -18,7 +18,6 @@ from csd.training.descent.optimizers import OPTIMIZERS
 from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared, move, prepare
-from docs.numbers.optimizers import RATES, errors, first_steps
 
 FULL = [Architecture("one_layer"), Architecture("two_layer"), Architecture("deep_linear", depth=3)]
 LEVELS = (0.1, 0.5)
@@ -139,28 +138,6 @@ def test_the_bytes_of_a_seed_do_not_depend_on_its_company(optimizer: str, path: 
     together = weights(1, 2, 3)
     for row, seed in enumerate((1, 2, 3)):
         np.testing.assert_array_equal(weights(seed)[0], together[row])
-
-
-@pytest.mark.parametrize(
-    ("name", "depth", "size", "published"),
-    [
-        ("adam", 1, 8, 38),
-        ("adam", 1, 16, 92),
-        ("adam", 1, 32, 205),
-        ("adam", 2, 8, 18),
-        ("adam", 2, 16, 53),
-        ("adam", 2, 32, 116),
-        ("adam_fourier", 1, 16, 29),
-        ("adam_fourier", 1, 128, 30),
-        ("adam_fourier", 2, 128, 29),
-        ("sign_fourier", 1, 64, 60),
-        ("sign_fourier", 2, 128, 69),
-    ],
-)
-def test_steps_at_the_best_rate(name: str, depth: int, size: int, published: int) -> None:
-    """The first step with ε ≤ 0.01, within 15 % of independent programs."""
-    found = errors(size, depth, RATES, name, 2 * published)
-    assert first_steps(found)[0] == pytest.approx(published, rel=0.15, abs=2)
 
 
 @pytest.mark.parametrize("name", ["adam_fourier", "sign_fourier"])

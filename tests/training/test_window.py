@@ -121,6 +121,17 @@ def test_predictions_take_the_start() -> None:
     assert expected_steps(target, TWO, settings) == trained.training_time.item()
 
 
+@pytest.mark.parametrize("name", ["two_layer", "deep_linear", "local_two_layer", "multiscale", "multiscale_blocks"])
+def test_networks_start_at_the_size_that_is_given(name: str) -> None:
+    """Four times K₀ is four times the kernel at the start in every mode, also of random filters."""
+    options: dict[str, Any] = {"local_two_layer": {"range": 1}, "deep_linear": {"depth": 2}}.get(name, {})
+    small, large = (
+        np.abs(prepare(noised(8), Architecture(name, **options), from_start(start)).descent.kernel())
+        for start in (1e-4, 4e-4)
+    )
+    np.testing.assert_allclose(large, 4.0 * small, rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["one_layer", "local_one_layer", "exact", "deep_linear"])
 def test_other_networks_have_no_such_start(name: str) -> None:
     options: dict[str, Any] = {"local_one_layer": {"range": 1}, "deep_linear": {"depth": 1}}.get(name, {})
