@@ -46,7 +46,7 @@ from csd.training.preparation import prepare
 from csd.training.record import record_steps, sparse_steps
 from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
-from csd.training.steps.tuning import PASSES, STARTS, TRIALS
+from csd.training.steps.tuning import STARTS, TRIALS
 
 MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
@@ -188,8 +188,8 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
 
 def _trials(run: TrainingJob, work: Work) -> float:
-    """The cost of trials of learning rates, over that of a training; the passes end with the best rate."""
-    return TRIALS * len(STARTS) / len(run.seeds) if work.layers == "module" else PASSES * SIDE_BY_SIDE
+    """The cost of trials of learning rates, over that of a training; they end with the best rate."""
+    return TRIALS * len(STARTS) / len(run.seeds) if work.layers == "module" else SIDE_BY_SIDE
 
 
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
