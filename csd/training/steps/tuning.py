@@ -35,10 +35,18 @@ WIDENED = 4
 """Decades by which it may grow beyond either end."""
 STARTS = (2**40 + 1, 2**40 + 2, 2**40 + 3, 2**40 + 4)
 """The seeds of the trials."""
-TRIALS = int((ENDS[1] - ENDS[0]) * COARSE) + 1
-"""Rates of the first grid where starts are random."""
 MARGIN = 2.0
 """What the best rate is divided by where another start could diverge at it."""
+
+
+def networks_tried(*, alike: bool) -> int:
+    """Networks of the first grid at a noise level: a rate has one where all seeds start alike, else those of `STARTS`.
+
+    Args:
+        alike: whether they do.
+    """
+    decades = ENDS[1] - ENDS[0]
+    return int(decades * FINE) + 1 if alike else len(STARTS) * (int(decades * COARSE) + 1)
 
 
 def prepare_tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, **how: Any) -> Prepared:
