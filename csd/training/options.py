@@ -95,8 +95,8 @@ class TrainingSettings(Options):
         Option(
             "origin of a learning rate that is not given: spectrum, the architecture's own of the exact power spectrum;"
             " data, that of fields, of each seed its own; optimal, with gd, heavy_ball or nesterov and one_layer, the"
-            " best one, and its momentum; tuned, of the population loss, the best of a grid, tried on other seeds;"
-            " safe, with local_two_layer, one at which no start diverges",
+            " best one, and its momentum; tuned, of the population loss, the best of a grid, tried on other seeds, or"
+            " half of it where starts are random; safe, with local_two_layer, one at which no start diverges",
             label="lr{value}",
         ),
     ] = "spectrum"

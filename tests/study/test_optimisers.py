@@ -61,7 +61,7 @@ def test_claims_ask_for_what_the_study_has() -> None:
                     and run.dimension in test.dimensions
                     and all(getattr(run.settings, key) == value for key, value in wanted.items())
                 ]
-                assert sizes == [8, 16, 32, 64, 128, 256], (name, optimizer)
+                assert sizes[:6] == [8, 16, 32, 64, 128, 256], (name, optimizer)
 
 
 def test_the_study_for_a_cluster_is_valid() -> None:

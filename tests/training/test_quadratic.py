@@ -56,6 +56,14 @@ def test_the_edge_of_stability_is_where_errors_stop_to_fall(rule: str, momentum:
     assert abs(above) > 5.0
 
 
+def test_the_best_pair_of_bounds_is_stable_to_their_sum() -> None:
+    """The pair of 0.1 and 1 is the heavy ball's for curvatures below 1.1 (docs/optimisers.md)."""
+    rate, momentum = best_pair("heavy_ball", 0.1, 1.0)
+    below, above = (iterated("heavy_ball", np.array([1.1 * x]), rate, momentum, 6000)[-1, 0] for x in (0.999, 1.001))
+    assert abs(below) < 0.2
+    assert abs(above) > 5.0
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_no_pair_decays_faster_than_the_best(rule: str) -> None:
     """The largest root over all curvatures is smallest at the best η and β, on a grid about them."""

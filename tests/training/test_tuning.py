@@ -30,8 +30,14 @@ def test_no_rate_of_the_grid_settles_sooner(optimizer: str, critical: Problem) -
     noised, network = critical(1, 8), Architecture("two_layer")
     settings = TrainingSettings("population", optimizer=optimizer, rate_from="tuned", settle=20, max_steps=2000)
     found = tuning_of(noised, network, settings)
+    # Three decades and more, the best inside, 64 rates a decade; every eighth of them, and all about the best.
+    assert found.rates[0][-1] / found.rates[0][0] >= 1e3
+    np.testing.assert_allclose(found.rates[0][1:] / found.rates[0][:-1], 10.0 ** (1 / 64))
+    place = int(np.flatnonzero(found.rates[0] == found.best[0])[0])
+    assert found.rates[0][0] <= found.best[0] / 10.0 and found.best[0] * 10.0 <= found.rates[0][-1]
+    tried = np.union1d(np.arange(0, len(found.rates[0]), 8), np.arange(place - 4, place + 5))
     times = []
-    for rate in found.rates[0]:
+    for rate in found.rates[0][tried]:
         how: dict[str, Any] = {"rate_from": "spectrum", "learning_rate": float(rate), "seeds": STARTS}
         try:
             settled = train_network(noised, network, replace(settings, **how)).settled_crossing_time
@@ -39,27 +45,23 @@ def test_no_rate_of_the_grid_settles_sooner(optimizer: str, critical: Problem) -
             times.append(settled.mean())
         except TrainingDiverged:
             times.append(np.nan)
-    known = np.isfinite(found.times[0])
+    own = found.times[0][tried]
+    known = np.isfinite(own)
     assert known.any()
-    np.testing.assert_allclose(found.times[0][known], np.array(times)[known], rtol=1e-12)
-    assert found.best[0] == found.rates[0][np.nanargmin(times)]
+    np.testing.assert_allclose(own[known], np.array(times)[known], rtol=1e-12)
+    assert found.times[0][place] == np.nanmin(times) == np.nanmin(found.times)
     # What is not followed to its end would not have been the best.
-    assert not (np.array(times)[~known] < found.times[0][known].min()).any()
-    # Three decades and more, the best inside, with neighbours that are 10^(1/32) away.
-    assert found.rates[0][-1] / found.rates[0][0] >= 1e3
-    place = int(np.nanargmin(times))
-    assert 0 < place < len(times) - 1
-    np.testing.assert_allclose(found.rates[0][place - 1 : place + 2] / found.best[0], 10.0 ** (np.arange(-1, 2) / 32))
+    assert not (np.array(times)[~known] < own[known].min()).any()
 
 
 def test_plain_descent_is_tuned_to_the_edge_of_its_rates(critical: Problem) -> None:
-    """On a quadratic loss the best η is 2/(C_max + C_min): tuned rates are within a step of the grid below it."""
+    """On a quadratic loss the best η is 2/(C_max + C_min): tuned rates are within a step of the grid."""
     noised = critical(1, 16, (0.05, 0.6))
     settings = TrainingSettings("population", rate_from="tuned", tolerance=1e-4)
     found = tuning_of(noised, Architecture("one_layer"), settings)
     spectra = noised.spectra_at(noised.modes)
     ratio = found.best * (spectra.max(axis=1) + spectra.min(axis=1)) / 2.0
-    assert (ratio <= 1.0 + 1e-9).all() and (ratio > 10.0 ** (-1.0 / 32.0)).all()
+    assert (np.abs(np.log10(ratio)) < 1.0 / 64.0).all()
 
 
 def test_rates_beyond_the_first_grid_are_found(critical: Problem) -> None:
@@ -87,6 +89,30 @@ def test_all_seeds_train_at_the_rate_of_the_trials(critical: Problem) -> None:
     np.testing.assert_array_equal(prediction.training_time[:, 1], alone.training_time[:, 0])
 
 
+@pytest.mark.parametrize("optimizer", ["gd", "nesterov", "adam"])
+def test_other_random_starts_survive_the_tuned_rate(optimizer: str, critical: Problem) -> None:
+    """Of 20 starts of `multiscale` that are not those of the trials none diverges, but some do at the best rate itself.
+
+    By 64 other starts, descent diverges at the best rate with a probability of 0.3 and at half of it of less than 0.05.
+    Adam, whose steps are bounded, keeps the best rate.
+    """
+    noised, network = critical(1, 16), Architecture("multiscale")
+    beta = {} if optimizer != "nesterov" else {"momentum": 0.5}
+    own: dict[str, Any] = {"optimizer": optimizer, "settle": 20, "max_steps": 2000, **beta}
+    settings = TrainingSettings("population", rate_from="tuned", **own)
+    found = tuning_of(noised, network, settings)
+    best = found.rates[0][np.nanargmin(found.times[0])]
+    assert found.best[0] == (best if optimizer == "adam" else best / 2.0)
+    seeds = tuple(range(1, 21))
+    given = TrainingSettings("population", learning_rate=float(found.best[0]), seeds=seeds, **own)
+    settled = train_network(noised, network, given).settled_time
+    assert settled is not None
+    assert np.isfinite(settled).all()
+    if optimizer != "adam":
+        with pytest.raises(TrainingDiverged):
+            train_network(noised, network, replace(given, learning_rate=float(best)))
+
+
 def test_tuning_is_in_the_file(csd: Runner) -> None:
     done = csd(
         "train --architecture two_layer --dimension 1 --size 8 --noise-level 0.1 0.5 --loss population"
@@ -97,6 +123,7 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
 
     file = read("run.nc")
     assert file.attrs["rate_from"] == "tuned"
+    # Full layers start alike, so that nothing is left of the best rate as a margin.
     best = file["tuning_rate"].values[np.arange(2), np.nanargmin(file["tuning_time"].values, axis=1)]
     np.testing.assert_array_equal(file["learning_rate"].values, best)
 
@@ -109,7 +136,7 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
         ({"until": "max_steps"}, "until is max_steps"),
         ({"loss": "implicit"}, "loss is 'implicit'"),
         ({"seeds": (STARTS[1],)}, "is one of those on which"),
-        ({"max_steps": 5}, "at no learning rate"),
+        ({"max_steps": 3}, "at no learning rate"),
     ],
 )
 def test_tuning_that_cannot_be_is_refused(options: dict[str, Any], words: str, critical: Problem) -> None:

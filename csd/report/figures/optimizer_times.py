@@ -37,6 +37,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     table = series.require(series.runs(level, WANTED), "optimizer_times", NEEDS)
     settled = "settle" in table and bool((table["settle"] > 0).all())
     quantity = "settled_time" if settled else "training_time"
+    if "rate_from" in table and (table["rate_from"] == "tuned").any():
+        # One point a rule: that at its best rate.
+        table = table[table["rate_from"] != "spectrum"]
     table = table.assign(optimizer=[_own(row) for row in table.to_dict("records")])
     places = [*OPTIMIZERS, *sorted(set(table["optimizer"]) - OPTIMIZERS.keys())]
     names = set(table["architecture_name"])
@@ -68,8 +71,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     series.draw_times(grid)
     grid.set_titles("{col_name}")
     for panel, axes in grid.axes_dict.items():
-        # Panels are narrow where there are several.
-        looks.size_axis(axes, table["size"][table["panel"] == panel], 2.5 if len(grid.axes_dict) > 2 else 1.4)
+        sizes = table["size"][table["panel"] == panel]
+        # Panels are narrow where there are several, and have room for five ticks.
+        looks.size_axis(axes, sizes, (sizes.max() / sizes.min()) ** 0.25 if len(grid.axes_dict) > 2 else 1.4)
         ends = fits[fits["panel"] == panel].groupby("optimizer", sort=False).tail(1)
         looks.end_labels(axes, [(row.fit, row.law, known[row.optimizer][0]) for row in ends.itertuples()])
         axes.set_ylabel("")

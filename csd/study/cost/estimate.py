@@ -46,14 +46,14 @@ from csd.training.preparation import prepare
 from csd.training.record import record_steps, sparse_steps
 from csd.training.recorder import MANY, RIGHT_FOR
 from csd.training.reference import expected_steps
-from csd.training.steps.tuning import PASSES, STARTS, TRIALS
+from csd.training.steps.tuning import networks_tried
 
 MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
-SIDE_BY_SIDE = 3.0
-"""The cost of a step of all rates of a pass, over that of one training, as calls take longer than their numbers."""
+TRIED = 280.0
+"""Bytes of a mode of a network of the trials of learning rates, with its other starts, measured."""
 CURVE, WEIGHT, KERNEL, KEPT = 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a network at a recorded step; of a mode's weight in full layers, of its kernel after the last step,
 and of its kernel at one recorded step.
@@ -188,8 +188,8 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
 
 def _trials(run: TrainingJob, work: Work) -> float:
-    """The cost of trials of learning rates, over that of a training; the passes end with the best rate."""
-    return TRIALS * len(STARTS) / len(run.seeds) if work.layers == "module" else PASSES * SIDE_BY_SIDE
+    """Networks of the trials of learning rates over those of a training; they take as many steps."""
+    return networks_tried(alike=work.layers in ("one", "deep")) / len(run.seeds)
 
 
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:
@@ -228,6 +228,8 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
         held += 8.0 * 8.0 * work.networks * run.settings.batch * run.size**run.dimension
     # Filters laid out on the lattice, and their transforms.
     held += 16.0 * work.networks * run.size**run.dimension if work.look else 0.0
+    if run.settings.rate_from == "tuned":
+        held += TRIED * numbers * _trials(run, work)
     held += 1e6 * LOOPS.memory_mb if drawn > WORTH_LOADING else 0.0
     of_modes = WEIGHT * (work.layers not in ("local", "local_two")) + KERNEL * (kept > 0.0)
     written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves

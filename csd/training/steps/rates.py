@@ -23,7 +23,7 @@ class Tuning:
     """The trials at each noise level.
 
     Attributes:
-        best: η with the smallest mean time, shape (levels,).
+        best: η with the smallest mean time, or half of it (`csd.training.steps.tuning`), shape (levels,).
         rates: η that were tried, in rising order, shape (levels, trials); NaN fills up levels with fewer.
         times: mean over seeds of the time from which ε stays, NaN if it did not in the steps of the trials, same shape.
     """

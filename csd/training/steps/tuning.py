@@ -1,13 +1,16 @@
 """Learning rates by trial: the one at which the error settles soonest, from starts that are not those of the training.
 
-Every rule has the same budget: 41 rates, eight a decade, from 10^−1.5 to 10^3.5 times its own rate, and a decade more
-beyond an end at which the best one lies; then six between the neighbours of the best, 32 a decade.
+Every rule has the same budget: rates from 10^−1.5 to 10^3.5 times its own, and further decades as long as the best one
+lies within a decade of an end. Times of full layers, which start alike, jump between neighbouring rates where the error
+comes back to the tolerance, so that they need a fine grid of 64 rates a decade. Other networks have 16.
 
-The rates of a pass train side by side, as networks of one descent. One that has needed more steps than the best so far
-cannot be the best: it is not followed further, and the result is the same.
+The rates train side by side, as networks of one descent. One that has needed more steps than the best so far cannot be
+the best: it is not followed further, and the result is the same.
+
+The best rate of descent is the edge beyond which a start of the trials diverges. Where starts are random each has an
+edge of its own, and half of the best rate is taken.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -22,21 +25,28 @@ from csd.training.preparation import Prepared, prepare
 from csd.training.record import crossing_time
 from csd.training.steps.divergence import largest_error
 from csd.training.steps.rates import Tuning
+from csd.training.steps.rule import optimizer_for
 
-PARTS = 32
-"""Rates a decade in the second pass."""
-COARSE = PARTS // 8
-"""Parts of a decade between two rates in the first pass."""
-ENDS = (-3 * PARTS // 2, 7 * PARTS // 2)
-"""Parts of a decade from the rule's own rate to the ends of the first pass."""
+FINE, COARSE = 64, 16
+"""Rates a decade, of networks that all start alike and of others."""
+ENDS = (-1.5, 3.5)
+"""Decades from the rule's own rate to the ends of the first grid."""
 WIDENED = 4
 """Decades by which it may grow beyond either end."""
 STARTS = (2**40 + 1, 2**40 + 2, 2**40 + 3, 2**40 + 4)
 """The seeds of the trials."""
-PASSES = 2
-"""Times that rates train side by side, unless the best one lies at an end."""
-TRIALS = (ENDS[1] - ENDS[0]) // COARSE + 1
-"""Rates of the first pass."""
+MARGIN = 2.0
+"""What the best rate is divided by where another start could diverge at it."""
+
+
+def networks_tried(*, alike: bool) -> int:
+    """Networks of the first grid at a noise level: a rate has one where all seeds start alike, else those of `STARTS`.
+
+    Args:
+        alike: whether they do.
+    """
+    decades = ENDS[1] - ENDS[0]
+    return int(decades * FINE) + 1 if alike else len(STARTS) * (int(decades * COARSE) + 1)
 
 
 def prepare_tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings, **how: Any) -> Prepared:
@@ -69,16 +79,16 @@ def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSe
     """
     if common := set(STARTS) & set(settings.seeds):
         raise InputError(f"seed {min(common)} is one of those on which learning rates are tuned; take another")
-    found = []
+    found, best = [], []
     for level in noised.levels:
         trials = _Trials(NoisedTarget(noised.target, noised.schedule, [level]), architecture, settings)
-        found.append((trials.best(), trials.own, trials.times))
-    best = [own * 10.0 ** (place / PARTS) for place, own, _ in found]
-    longest = max(len(times) for *_, times in found)
+        found.append(trials)
+        best.append(trials.rate(trials.best()) / trials.margin)
+    longest = max(len(trials.times) for trials in found)
     rates, means = np.full((2, len(found), longest), np.nan)
-    for level, (_, own, times) in enumerate(found):
-        for column, place in enumerate(sorted(times)):
-            rates[level, column], means[level, column] = own * 10.0 ** (place / PARTS), times[place]
+    for level, trials in enumerate(found):
+        for column, place in enumerate(sorted(trials.times)):
+            rates[level, column], means[level, column] = trials.rate(place), trials.times[place]
     return Tuning(np.array(best), rates, np.where(np.isfinite(means), means, np.nan))
 
 
@@ -111,31 +121,39 @@ def prepare_at_rates(
 
 
 class _Trials:
-    """Trials at one noise level; rates are own × 10^(place / PARTS)."""
+    """Trials at one noise level; rates are own × 10^(place / parts)."""
 
     def __init__(self, noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> None:
         self.noised, self.architecture = noised, architecture
         self.settings = replace(with_own_steps(architecture, settings), seeds=STARTS)
-        self.own = float(prepare(noised, architecture, replace(settings, rate_from="spectrum")).rates[0])
+        run = prepare(noised, architecture, replace(self.settings, rate_from="spectrum"))
+        alike = start_alike(run)
+        self.own, self.parts = float(run.rates[0]), FINE if alike else COARSE
+        # Steps that are bounded, as those of Adam, come back from any start.
+        self.margin = 1.0 if alike or optimizer_for(self.settings).bounded else MARGIN
         self.times: dict[int, float] = {}
 
+    def rate(self, place: int) -> float:
+        """η of a place."""
+        return float(self.own * 10.0 ** (place / self.parts))
+
     def best(self) -> int:
-        """The place of the best rate."""
-        ends = list(ENDS)
-        self._try(range(ENDS[0], ENDS[1] + 1, COARSE))
+        """The place of the best rate; of equal ones, the smaller rate."""
+        ends = [int(end * self.parts) for end in ENDS]
+        self._try(range(ends[0], ends[1] + 1))
         if not np.isfinite(self._least()):
-            low, high = (self.own * 10.0 ** (end / PARTS) for end in ends)
+            low, high = map(self.rate, ends)
             raise InputError(
                 f"at no learning rate from {low:.3g} to {high:.3g} does the error of architecture"
                 f" {self.architecture.label!r} settle within {self.settings.most_steps} steps; take more max_steps"
             )
         for side, sign in enumerate((-1, 1)):
-            while self._fastest() == ends[side] and abs(ends[side] - ENDS[side]) < WIDENED * PARTS:
-                beyond = ends[side]
-                ends[side] += sign * PARTS
-                self._try(range(beyond, ends[side] + sign, sign * COARSE))
-        middle = self._fastest()
-        self._try(range(middle - COARSE + 1, middle + COARSE))
+            for _ in range(WIDENED):
+                if sign * (ends[side] - self._fastest()) >= self.parts:
+                    break
+                beyond = ends[side] + sign * self.parts
+                self._try(range(*sorted((ends[side] + sign, beyond + sign))))
+                ends[side] = beyond
         return self._fastest()
 
     def _least(self) -> float:
@@ -143,15 +161,24 @@ class _Trials:
         return min(self.times.values(), default=np.inf)
 
     def _fastest(self) -> int:
-        """The place of the rate with the smallest time so far; of equal ones, the smaller rate."""
+        """The place of the rate with the smallest time so far."""
         return min(sorted(self.times), key=self.times.__getitem__)
 
-    def _try(self, places: Iterable[int]) -> None:
-        """Train at the rates of places, unless that was done."""
-        new = sorted(set(places) - self.times.keys())
-        rates = self.own * 10.0 ** (np.array(new) / PARTS)
+    def _try(self, places: range) -> None:
+        """Train at the rates of places."""
+        rates = np.array([self.rate(place) for place in places])
         run = prepare_at_rates(self.noised, self.architecture, self.settings, rates)
-        self.times |= dict(zip(new, mean_times(run, self.settings, self._least()).tolist(), strict=True))
+        self.times |= dict(zip(places, mean_times(run, self.settings, self._least()).tolist(), strict=True))
+
+
+def start_alike(run: Prepared) -> bool:
+    """Whether the networks of all seeds have the same start, as full layers do.
+
+    Args:
+        run: prepared, not stepped yet.
+    """
+    weights = run.descent.weights()
+    return bool((weights == weights[:1]).all())
 
 
 def mean_times(run: Prepared, settings: TrainingSettings, best: float = np.inf) -> Array:
@@ -166,9 +193,8 @@ def mean_times(run: Prepared, settings: TrainingSettings, best: float = np.inf) 
         best: a mean that is known.
     """
     descent, source, threshold = run.descent, run.source, settings.tolerance + run.floors
-    weights = descent.weights()
-    if descent.weights_are == "modes" and (weights == weights[:1]).all():
-        # Full layers start alike: one stands for all.
+    if descent.weights_are == "modes" and start_alike(run):
+        # One stands for all.
         first = np.arange(len(run.seeds)) == 0
         descent.keep(first)
         source.keep(first)
