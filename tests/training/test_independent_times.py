@@ -28,11 +28,15 @@ from docs.numbers.optimizers import (
 
 OF_A_GRID = {
     (1, 1, "sign_fourier", 8),
-    (2, 1, "sign_fourier", 16),
-    (2, 2, "adam_fourier", 8),
+    (1, 1, "sign_fourier", 16),
+    (2, 1, "adam", 128),
+    (2, 1, "adam, cosine", 16),
     (2, 1, "adam, cosine", 128),
+    (2, 1, "adam_fourier", 8),
+    (2, 1, "sign_fourier", 8),
+    (2, 1, "sign_fourier", 16),
 }
-"""First steps that depend on the grid of rates by more than 15 %: layers, d, rule, L."""
+"""First steps that are fewer by more than 15 % on the fine grid of the trials: layers, d, rule, L."""
 OF_A_CRITERION = (1, 1, "adam", 8)
 """The settled time that is another one by the criterion of the independent computation."""
 
@@ -57,9 +61,9 @@ def rows(*, settled: bool) -> list[Any]:
 
 @pytest.mark.parametrize(("case", "size", "wanted"), rows(settled=False))
 def test_first_steps_are_those_of_an_independent_computation(case: Case, size: int, wanted: int) -> None:
-    """Those that differ are the best of grids of eight rates a decade that lie elsewhere, four for the cosine.
+    """Those that differ are fewer, of the 64 rates a decade of the trials, where the others are of grids of eight.
 
-    The trials choose the best of eight a decade, and then among 32 a decade about it.
+    That of the longest cosine is of a grid of four.
     """
     found = steps(case, size)
     if place(case, size) not in OF_A_GRID:
@@ -67,7 +71,7 @@ def test_first_steps_are_those_of_an_independent_computation(case: Case, size: i
         return
     least, most = best_of_grids(scanned(case, size), 4 if case.how == "horizon" else 8)
     assert not agree(case, found, wanted)
-    assert least <= found <= most
+    assert found <= most
     assert least <= wanted <= most
 
 
