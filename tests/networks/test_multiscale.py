@@ -15,7 +15,10 @@ from csd.networks.module import ConvolutionalScore
 from csd.networks.multiscale import Multiscale, MultiscaleBlocks, TiedFilters
 from csd.training.descent.families import descent_of
 from csd.training.descent.modules import AutogradDescent
+from csd.training.loop import train_network
 from csd.training.losses import Denoising
+from csd.training.options import TrainingSettings
+from csd.training.recorder import MANY
 from tests.conftest import Problem
 
 NAMES = ("multiscale", "multiscale_blocks")
@@ -129,6 +132,20 @@ def test_a_seed_does_not_depend_on_the_others(name: str) -> None:
     together, alone = (csd.train(name, seeds=seeds, **options) for seeds in ([1, 2, 3], [2]))
     for quantity in ("weights", "score_error"):
         np.testing.assert_array_equal(together[quantity].sel(seed=2), alone[quantity].sel(seed=2))
+
+
+@pytest.mark.parametrize(
+    "architecture", [Architecture("multiscale", channels=2), Architecture("local_two_layer", range=2)]
+)
+def test_recorded_kernels_have_all_momenta(architecture: Architecture, critical: Problem) -> None:
+    """Where there are many, too, since momenta of a class differ: K(r = 0), their mean, is the sum of all squares."""
+    noised = critical(2, 96, (0.5,))
+    settings = TrainingSettings("population", seeds=(1, 2), max_steps=3, kernel_steps=(0, 3), until="max_steps")
+    record = train_network(noised, architecture, settings)
+    assert record.recorded_kernels is not None
+    assert len(record.modes) > MANY
+    mean = record.recorded_kernels[:, 0, -1] @ record.recorded_modes.multiplicity / noised.lattice.sites
+    np.testing.assert_allclose(mean, (record.weights[:, 0] ** 2).sum(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
