@@ -177,8 +177,8 @@ class MultiscaleBlocks(TiedFilters):
     def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
         """Independent normal numbers of variance 0.1 / (C_max parameters) over the sites of the block.
 
-        So K(0) is 0.1 / C_max in the mean, and other modes have less. With numbers of one variance it would be N / (blocks
-        of a channel) times that, beyond what descent survives on large lattices.
+        So K(0) is 0.1 / C_max in the mean, and other modes have less. With numbers of one variance it would be N / B
+        times that, with B blocks in a channel, beyond what descent survives on large lattices.
         """
         return super().start(spectrum, generator) * self._order[2]
 

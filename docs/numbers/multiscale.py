@@ -1,10 +1,11 @@
-"""Multiscale networks on the exact loss, m = 1/L: steps, floors, how far the softest mode overshoots, samples.
+"""Multiscale networks on the exact loss, m = 1/L, in d = 1: steps, floors, overshoot of the softest mode, samples.
 
-It takes 15 minutes of one core, most of them for the largest lattices.
+`multiscale_sizes` does the same in two and three dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,23 +30,10 @@ SIX = Architecture("multiscale_blocks", channels=5, taps=6)
 WORDS = {DILATED: "dilated", BLOCKS: "blocks", FEWER: "blocks, C = 3", SIX: "blocks, C = 5, T = 6"}
 LEVELS = (0.001, 0.1, 1.0, 2.0, 4.0, 6.0)
 SEEDS, FEW = 20, 4
-JUDGED = (0.001, 1.0, 4.0)
-"""Noise levels of all seeds on planes of 2^16 sites; others have few."""
 TOLERANCE = 0.01
 LONGEST = 1000
 """Steps after which a start counts as one that does not learn."""
-LINE, PLANE, CUBE = (16, 64, 256, 1024), (16, 64, 256), (8, 16, 32, 64)
-PLACES = (
-    (1, 64, 1000),
-    (1, 256, 1000),
-    (1, 1024, 1000),
-    *((2, size, 300) for size in PLANE),
-    (3, 16, 300),
-    (3, 64, 300),
-)
-"""Dimension, size and steps of floors."""
-OF_SAMPLER = {1: 25, 2: 25, 3: 7}
-"""Noise levels of floors in each dimension, over the grid of reverse diffusion."""
+LINE = (16, 64, 256, 1024)
 GRID = 100
 """Steps of Heun's method."""
 LOST = 1e6
@@ -138,33 +126,28 @@ def span(values: Array) -> str:
     return f"{values.min():.0f}–{values.max():.0f}"
 
 
-def seeds_of(dimension: int, size: int, level: float) -> int:
-    """Seeds that are affordable."""
-    if dimension == 3:
-        return FEW if size < CUBE[-1] else FEW // 2
-    return SEEDS if size**dimension < 2**16 or level in JUDGED else FEW
+Means = dict[tuple[str, float], list[float]]
+"""For filters and noise level, the mean steps at each size."""
 
 
 def steps_table(
-    dimension: int, sizes: Sequence[int], architectures: Sequence[Architecture]
-) -> tuple[list[list[str]], dict[tuple[str, float], list[float]]]:
+    dimension: int, sizes: Sequence[int], architectures: Sequence[Architecture], seeds_of: Callable[[int, float], int]
+) -> tuple[list[list[str]], Means]:
     """Parameters, steps of the fastest and the slowest seed at each noise level, and how many starts diverged.
 
     Args:
         dimension: d.
         sizes: L, in rising order.
         architectures: the networks.
-
-    Returns:
-        The rows, and for each network and noise level the mean steps at each size.
+        seeds_of: the number of seeds at a size and noise level.
     """
     rows = [["filters", "L", "parameters", *(f"t = {level:g}" for level in LEVELS), "diverged"]]
-    means: dict[tuple[str, float], list[float]] = {}
+    means: Means = {}
     for architecture in architectures:
         for size in sizes:
             spans, lost, starts = [], 0, 0
             for level in LEVELS:
-                seeds = seeds_of(dimension, size, level)
+                seeds = seeds_of(size, level)
                 times, own = learned(architecture, dimension, size, level, seeds)
                 means.setdefault((WORDS[architecture], level), []).append(float(times.mean()))
                 spans.append(span(times))
@@ -174,14 +157,14 @@ def steps_table(
     return rows, means
 
 
-def growth_table(found: Sequence[tuple[str, Sequence[int], dict[tuple[str, float], list[float]]]]) -> list[list[str]]:
-    """Steps more when L doubles, the mean over all doublings and seeds, by noise level."""
-    rows = [["filters", "d", *(f"t = {level:g}" for level in LEVELS)]]
-    for dimension, sizes, means in found:
-        doublings = np.log2(sizes[-1] / sizes[0])
-        for words in dict.fromkeys(words for words, _ in means):
-            own = [means[words, level] for level in LEVELS]
-            rows.append([words, dimension, *(f"{(times[-1] - times[0]) / doublings:.1f}" for times in own)])
+def growth_table(dimension: int, sizes: Sequence[int], means: Means) -> list[list[str]]:
+    """Steps more when L doubles, the mean over seeds and over the doublings from a size to the next."""
+    rows = [["filters", "d", "L", *(f"t = {level:g}" for level in LEVELS)]]
+    for words in dict.fromkeys(words for words, _ in means):
+        for place, (small, large) in enumerate(pairwise(sizes)):
+            times = [means[words, level][place : place + 2] for level in LEVELS]
+            more = [f"{(after - before) / np.log2(large / small):.1f}" for before, after in times]
+            rows.append([words, f"{dimension}", f"{small}–{large}", *more])
     return rows
 
 
@@ -203,16 +186,19 @@ def stability_table() -> list[list[str]]:
     return rows
 
 
-def floors_table() -> list[list[str]]:
-    """ε after many steps and the steps to 1 %, the largest of the noise levels of a sampler, one seed."""
+def floors_table(places: Sequence[tuple[int, Architecture, int, int, int]]) -> list[list[str]]:
+    """ε after many steps and the steps to 1 %, the largest of the noise levels of a sampler, one seed.
+
+    Args:
+        places: dimension, network, size, steps and noise levels of each row.
+    """
     rows = [["filters", "d", "L", "noise levels", "steps to 1 %", "steps", "largest ε", "at t"]]
-    for dimension, size, steps in PLACES:
-        levels = geometric_grid(LOWEST_LEVEL, longest_level(size), OF_SAMPLER[dimension] - 1)
-        for architecture in (DILATED, BLOCKS if dimension == 1 else FEWER):
-            found = course(architecture, dimension, size, levels.tolist(), 1, steps)
-            place = int(found.errors[0].argmax())
-            about = [WORDS[architecture], f"{dimension}", f"{size}", f"{len(levels)}", f"{found.times.max():.0f}"]
-            rows.append([*about, f"{steps}", f"{found.errors[0, place]:.1e}", f"{levels[place]:.2g}"])
+    for dimension, architecture, size, steps, count in places:
+        levels = geometric_grid(LOWEST_LEVEL, longest_level(size), count - 1)
+        found = course(architecture, dimension, size, levels.tolist(), 1, steps)
+        place = int(found.errors[0].argmax())
+        about = [WORDS[architecture], f"{dimension}", f"{size}", f"{count}", f"{found.times.max():.0f}"]
+        rows.append([*about, f"{steps}", f"{found.errors[0, place]:.1e}", f"{levels[place]:.2g}"])
     return rows
 
 
@@ -241,22 +227,17 @@ def samples_table() -> list[list[str]]:
 
 
 def numbers() -> dict[str, Any]:
-    """All tables."""
-    line, means_line = steps_table(1, LINE, (DILATED, BLOCKS))
-    plane, means_plane = steps_table(2, PLANE, (DILATED, FEWER))
-    cube, means_cube = steps_table(3, CUBE, (DILATED, FEWER))
-    found = [("1", LINE, means_line), ("2", PLANE, means_plane), ("3", CUBE, means_cube)]
-    # Soft modes matter little there.
-    short = [(times[-1] - times[0]) / np.log2(LINE[-1] / LINE[0]) for (_, t), times in means_line.items() if t <= 1.0]
+    """All tables, and the fewest and the most steps more when L doubles at t ≤ 1, from the first to the last size."""
+    line, means = steps_table(1, LINE, (DILATED, BLOCKS), lambda *_: SEEDS)
+    doublings = np.log2(LINE[-1] / LINE[0])
+    more = [(times[-1] - times[0]) / doublings for (_, level), times in means.items() if level <= 1.0]
     return {
         "line": line,
-        "plane": plane,
-        "cube": cube,
-        "growth": growth_table(found),
-        "fewest_more": min(short),
-        "most_more": max(short),
-        "channels": steps_table(2, (16, 64), (BLOCKS, FEWER, SIX))[0],
+        "growth": growth_table(1, LINE, means),
+        "fewest_more": min(more),
+        "most_more": max(more),
+        "channels": steps_table(2, (16, 64), (BLOCKS, FEWER, SIX), lambda *_: SEEDS)[0],
         "stability": stability_table(),
-        "floors": floors_table(),
+        "floors": floors_table([(1, own, size, 1000, 25) for size in LINE[1:] for own in (DILATED, BLOCKS)]),
         "samples": samples_table(),
     }

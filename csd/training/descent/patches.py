@@ -235,6 +235,11 @@ class GroupedDescent:
             descent.resume({"filters": snapshot[f"filters{i}"]})
 
 
+def levels_together(network: TiedFilters) -> int:
+    """The number of levels that go together in a step of tied filters."""
+    return max(1, BLOCK // (network.channels * network.lattice.sites))
+
+
 class TiedDescent(FilterDescent):
     """Descent of tied filters of one network for several seeds and levels.
 
@@ -254,7 +259,7 @@ class TiedDescent(FilterDescent):
         self.spectra, self.rates, self.filters = spectra, rates, filters
         channels, sites, half = network.channels, self.lattice.sites, self.lattice.half_shape
         # Levels of a seed that go together, and channels of these levels; results do not depend on either.
-        many, few = max(1, BLOCK // (channels * sites)), max(1, BLOCK // sites)
+        many, few = levels_together(network), max(1, BLOCK // sites)
         self._levels = [slice(low, low + many) for low in range(0, len(spectra), many)]
         self._channels = [slice(low, low + few) for low in range(0, channels, few)]
         self._keeps = prod((*filters.shape[:2], channels, *half)) <= KEPT
