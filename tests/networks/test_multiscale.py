@@ -94,6 +94,17 @@ def test_numbers_of_blocks_grow_as_the_logarithm_of_the_size(size: int, paramete
     assert Architecture("multiscale_blocks").build(Lattice(1, size), 1.0).parameters == parameters
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_soft_modes_start_as_small_as_asked(name: str) -> None:
+    """The mean of C_max K(0) over 400 starts is 0.1, to 4 of its errors; K(0) is χ² of as many degrees as channels."""
+    lattice, starts = Lattice(2, 32), 400
+    network = Architecture(name).build(lattice, 1.0)
+    spectrum = np.array([1000.0, 1.0])
+    filters = np.array([network.start(spectrum, np.random.default_rng(seed)) for seed in range(starts)])
+    found = 1000.0 * network.kernel(filters)[:, 0, 0].mean()
+    assert found == pytest.approx(0.1, abs=4 * 0.1 * np.sqrt(2 / network.filter_shape[0] / starts))
+
+
 def test_odd_blocks_are_refused() -> None:
     with pytest.raises(InputError, match="taps is 5; of multiscale_blocks it must be even"):
         Architecture("multiscale_blocks", taps=5)

@@ -30,6 +30,16 @@ def jobs_of(name: str) -> list[TrainingJob]:
     return training_jobs(parse(found))
 
 
+def test_the_study_for_a_cluster_is_valid() -> None:
+    """It reaches L = 1024, 256 and 64 with 20 seeds, and takes samples in three dimensions."""
+    runs = jobs_of("multiscale_large")
+    levels = [run for run in runs if run.settings.until != "samples" and run.generation is None]
+    for dimension, size, name in ((1, 1024, "multiscale_blocks"), (2, 256, "multiscale_blocks-c3"), (3, 64, "multiscale")):
+        own = [run for run in levels if (run.dimension, run.size, run.label) == (dimension, size, name)]
+        assert sorted(seed for run in own for seed in run.seeds) == list(range(1, 21))
+    assert {run.dimension for run in runs if run.settings.until == "samples"} == {1, 2, 3}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the small study."""

@@ -55,7 +55,7 @@ BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
 BLOCKS_SLOWER, DILATED_SLOWER, UNTIL_RIGHT = 1.8, 0.7, 0.6
 """Steps of multiscale networks to a tolerance, over those of two full layers of the same rate: of blocks, and of
-dilated filters over N^¼; and until samples are right, over N^{3/2}. Measured, the latter on blocks, to a factor of four.
+dilated filters over N^¼; and until samples are right, over N^{3/2}. Measured; the latter within a factor of four.
 """
 TIED_CALLS = 6.0
 """Overheads of a step of tied filters for each part of the levels."""
