@@ -123,7 +123,8 @@ def span(values: Array) -> str:
     late = int(np.isinf(values).sum())
     if late:
         return f"{late} of {values.size} never"
-    return f"{values.min():.0f}–{values.max():.0f}"
+    ends = dict.fromkeys((f"{values.min():.0f}", f"{values.max():.0f}"))
+    return "–".join(ends)
 
 
 Means = dict[tuple[str, float], list[float]]
@@ -197,7 +198,8 @@ def floors_table(places: Sequence[tuple[int, Architecture, int, int, int]]) -> l
         levels = geometric_grid(LOWEST_LEVEL, longest_level(size), count - 1)
         found = course(architecture, dimension, size, levels.tolist(), 1, steps)
         place = int(found.errors[0].argmax())
-        about = [WORDS[architecture], f"{dimension}", f"{size}", f"{count}", f"{found.times.max():.0f}"]
+        latest = f"{found.times.max():.0f}" if np.isfinite(found.times).all() else "more"
+        about = [WORDS[architecture], f"{dimension}", f"{size}", f"{count}", latest]
         rows.append([*about, f"{steps}", f"{found.errors[0, place]:.1e}", f"{levels[place]:.2g}"])
     return rows
 
