@@ -30,7 +30,8 @@ MULTISCALE_RATE = 0.125
 class TiedFilters(LinearNetwork):
     """Tied channels, K = Σ_c |ŵ_c|², of filters w_c = Σ_a v_ca f_a with orthonormal f_a.
 
-    The initial numbers v are normal with variance 0.1 / (C_max parameters); the learning rate is ⅛ per use.
+    The initial numbers v are normal with variance 0.1 / (C_max parameters), which `multiscale_blocks` divides by the
+    sites of a block; the learning rate is ⅛ per use.
 
     Args:
         lattice: where the fields live.
@@ -172,6 +173,14 @@ class MultiscaleBlocks(TiedFilters):
         else:
             found = (filters * filters.new_tensor(weights))[..., self.blocks]
         return found.reshape(*filters.shape[:-1], *self.lattice.shape)
+
+    def start(self, spectrum: Array, generator: np.random.Generator) -> Array:
+        """Independent normal numbers of variance 0.1 / (C_max parameters) over the sites of the block.
+
+        So K(0) is 0.1 / C_max in the mean, and other modes have less. With numbers of one variance it would be N / B
+        times that, with B blocks in a channel, beyond what descent survives on large lattices.
+        """
+        return super().start(spectrum, generator) * self._order[2]
 
     def taken(self, fields: Array) -> Array:
         """Sums over the blocks, over the square root of their sites."""

@@ -58,6 +58,7 @@ class Prepared:
         seeds: of the run.
         on_device: whether errors are read many steps at a time.
         closed_form: whether a formula gives the state at any step.
+        alike: whether momenta of a class of lattice symmetry have kernels that differ at most by the noise of fields.
         momenta: β of each level, 0 for plain descent, where steps are linear in the gradient; else None.
         until: what ends training, as in `TrainingSettings`.
         scored: measures networks against exact scores; None without any.
@@ -75,6 +76,7 @@ class Prepared:
     seeds: tuple[int, ...]
     on_device: bool = False
     closed_form: bool = False
+    alike: bool = False
     momenta: Array | None = None
     until: str = "score_error"
     scored: ScoreErrors | None = None
@@ -140,6 +142,7 @@ def prepare(
     source = _source(noised, architecture, settings, objective, modes, trained=trained, components=components)
     run = Prepared(descent, source, modes, np.array(parameters, dtype=np.int64), *known, settings.seeds, tuning=tuning)
     if found is not None:
+        run.alike = isotropic and noised.modes.isotropic and settings.data_set is None and initial is None
         # One full layer on the exact loss, at rates at which its error falls at every step, from the start of theory;
         # all seeds alike.
         one_layer = (

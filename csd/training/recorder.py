@@ -38,7 +38,8 @@ MANY = 4096
 """With more momenta than this, recorded real kernels are kept at one momentum of each class of lattice symmetry.
 
 The noise of the momenta of a class differs, but has the same distribution: sums over classes, each weighted with the
-number of its members, have the same mean, and with so many momenta a small scatter.
+number of its members, have the same mean, and with so many momenta a small scatter. Filters that start at random, of
+networks that are not isotropic, have no such symmetry.
 """
 CARRIED = (
     *("alive", "time", "crossing", "last", "_before", "_missing", "_right_since", "_limit"),
@@ -275,9 +276,9 @@ class Recorder:
             self._best_weights[found] = numbers[found]
 
     def _thinned(self, kernel: Any) -> Any:
-        """K at all momenta or, see `MANY`, at one of each class; a data set breaks the symmetry."""
-        modes, symmetric = self.run.modes, self.noised.modes.isotropic and self.settings.data_set is None
-        if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or not symmetric:
+        """K at all momenta or, see `MANY`, at one of each class."""
+        modes = self.run.modes
+        if len(modes) <= MANY or modes.isotropic or np.iscomplexobj(kernel) or not self.run.alike:
             return kernel
         lattice = self.noised.lattice
         return kernel[..., lattice.pair_of_half[0][lattice.shells.half_index]]

@@ -1,6 +1,11 @@
-"""Multiscale networks on the exact loss, m = 1/L: steps, floors, how far the softest mode overshoots, samples."""
+"""Multiscale networks on the exact loss, m = 1/L, in d = 1: steps, floors, overshoot of the softest mode, samples.
 
+`multiscale_sizes` does the same in two and three dimensions.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,19 +18,59 @@ from csd.networks.multiscale import MULTISCALE_RATE
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
 from csd.training.options import TrainingSettings
-from csd.training.preparation import prepare
+from csd.training.preparation import Prepared, prepare
 
 SLOW = True
-NETWORKS = {"multiscale": "dilated", "multiscale_blocks": "blocks"}
-LEVELS = (0.001, 0.1, 1.0, 2.0, 4.0)
-SEEDS = 20
+DILATED, BLOCKS, FEWER = (
+    Architecture("multiscale"),
+    Architecture("multiscale_blocks"),
+    Architecture("multiscale_blocks", channels=3),
+)
+SIX = Architecture("multiscale_blocks", channels=5, taps=6)
+WORDS = {DILATED: "dilated", BLOCKS: "blocks", FEWER: "blocks, C = 3", SIX: "blocks, C = 5, T = 6"}
+LEVELS = (0.001, 0.1, 1.0, 2.0, 4.0, 6.0)
+SEEDS, FEW = 20, 4
 TOLERANCE = 0.01
-PLACES = ((1, 64, 1000), (1, 256, 1000), (2, 16, 300))
-"""Dimension, size and steps of floors."""
+LONGEST = 1000
+"""Steps after which a start counts as one that does not learn."""
+LINE = (16, 64, 256, 1024)
 GRID = 100
 """Steps of Heun's method."""
 LOST = 1e6
 """ε from which a start has diverged."""
+
+
+def prepared(
+    architecture: Architecture,
+    dimension: int,
+    size: int,
+    levels: Sequence[float],
+    seeds: int,
+    rate: float | None = None,
+) -> tuple[NoisedTarget, Prepared]:
+    """The target and the descent of its exact loss."""
+    noised = NoisedTarget(GaussianField.on_critical_line(Lattice(dimension, size)), VariancePreserving(), list(levels))
+    settings = TrainingSettings("population", seeds=tuple(range(1, seeds + 1)), learning_rate=rate)
+    return noised, prepare(noised, architecture, settings)
+
+
+def learned(architecture: Architecture, dimension: int, size: int, level: float, seeds: int) -> tuple[Array, int]:
+    """(first step of each seed with ε ≤ 0.01, infinite without any; how many diverged) at one noise level."""
+    _, run = prepared(architecture, dimension, size, [level], seeds)
+    times, lost, left = np.full(seeds, np.inf), 0, np.arange(seeds)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(LONGEST + 1):
+            error = run.descent.error()[:, 0]
+            reached, diverged = error <= TOLERANCE, ~(error < LOST)
+            times[left[reached]] = step
+            lost += int(diverged.sum())
+            if (ended := reached | diverged).any():
+                run.descent.keep(~ended)
+                left = left[~ended]
+            if not len(left):
+                break
+            run.descent.advance(*run.source.draw())
+    return times, lost
 
 
 @dataclass
@@ -48,21 +93,16 @@ class Course:
 
 
 def course(
-    name: str,
+    architecture: Architecture,
     dimension: int,
     size: int,
-    levels: tuple[float, ...],
+    levels: Sequence[float],
     seeds: int,
     steps: int,
-    *,
     rate: float | None = None,
-    learn: bool = False,
 ) -> Course:
-    """Descent of the exact loss for a number of steps, or until all have learned."""
-    lattice = Lattice(dimension, size)
-    noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), list(levels))
-    settings = TrainingSettings("population", seeds=tuple(range(1, seeds + 1)), learning_rate=rate)
-    run = prepare(noised, Architecture(name), settings)
+    """Descent for a number of steps."""
+    noised, run = prepared(architecture, dimension, size, levels, seeds, rate)
     zero = int(np.flatnonzero(run.modes.laplacian == 0.0)[0])
     softest = noised.spectra_at(run.modes)[:, zero]
     shape = (seeds, len(levels))
@@ -71,8 +111,6 @@ def course(
         for step in range(steps + 1):
             errors = run.descent.error()
             lost |= ~(errors < LOST)
-            if learn and (lost | np.isfinite(times)).all():
-                break
             times = np.where((errors <= TOLERANCE) & ~lost, np.minimum(times, step), times)
             own = run.descent.kernel()[..., zero] * softest
             peaks = np.where(lost, peaks, np.maximum(peaks, own))
@@ -85,55 +123,91 @@ def span(values: Array) -> str:
     late = int(np.isinf(values).sum())
     if late:
         return f"{late} of {values.size} never"
-    return f"{values.min():.0f}–{values.max():.0f}"
+    ends = dict.fromkeys((f"{values.min():.0f}", f"{values.max():.0f}"))
+    return "–".join(ends)
 
 
-def steps_table(dimension: int, sizes: tuple[int, ...], seeds: int, most: int) -> list[list[str]]:
-    """Parameters, and steps of the fastest and the slowest seed, by size and noise level."""
-    rows = [["filters", "L", "parameters", *(f"t = {level:g}" for level in LEVELS)]]
-    for name, words in NETWORKS.items():
+Means = dict[tuple[str, float], list[float]]
+"""For filters and noise level, the mean steps at each size."""
+
+
+def steps_table(
+    dimension: int, sizes: Sequence[int], architectures: Sequence[Architecture], seeds_of: Callable[[int, float], int]
+) -> tuple[list[list[str]], Means]:
+    """Parameters, steps of the fastest and the slowest seed at each noise level, and how many starts diverged.
+
+    Args:
+        dimension: d.
+        sizes: L, in rising order.
+        architectures: the networks.
+        seeds_of: the number of seeds at a size and noise level.
+    """
+    rows = [["filters", "L", "parameters", *(f"t = {level:g}" for level in LEVELS), "diverged"]]
+    means: Means = {}
+    for architecture in architectures:
         for size in sizes:
-            found = course(name, dimension, size, LEVELS, seeds, most, learn=True)
-            rows.append([words, f"{size}", f"{found.parameters}", *map(span, found.times.T)])
+            spans, lost, starts = [], 0, 0
+            for level in LEVELS:
+                seeds = seeds_of(size, level)
+                times, own = learned(architecture, dimension, size, level, seeds)
+                means.setdefault((WORDS[architecture], level), []).append(float(times.mean()))
+                spans.append(span(times))
+                lost, starts = lost + own, starts + seeds
+            parameters = architecture.build(Lattice(dimension, size), 1.0).parameters
+            rows.append([WORDS[architecture], f"{size}", f"{parameters}", *spans, f"{lost} of {starts}"])
+    return rows, means
+
+
+def growth_table(dimension: int, sizes: Sequence[int], means: Means) -> list[list[str]]:
+    """Steps more when L doubles, the mean over seeds and over the doublings from a size to the next."""
+    rows = [["filters", "d", "L", *(f"t = {level:g}" for level in LEVELS)]]
+    for words in dict.fromkeys(words for words, _ in means):
+        for place, (small, large) in enumerate(pairwise(sizes)):
+            times = [means[words, level][place : place + 2] for level in LEVELS]
+            more = [f"{(after - before) / np.log2(large / small):.1f}" for before, after in times]
+            rows.append([words, f"{dimension}", f"{small}–{large}", *more])
     return rows
 
 
 def stability_table() -> list[list[str]]:
     """Overshoot of the zero mode at the lowest noise level, the curvature that it brings, and starts that diverge."""
     rows = [["filters", "L", "numbers of a channel", "largest C K(0)", "largest ηλ", "diverged", "diverged at η/2"]]
-    for name, words in NETWORKS.items():
+    for architecture in (DILATED, BLOCKS):
         for size in (64, 256, 1024):
-            found = course(name, 1, size, LEVELS[:1], SEEDS, 130)
+            found = course(architecture, 1, size, LEVELS[:1], SEEDS, 130)
             # At half the rate the overshoot is the same, and no start diverges.
-            half = course(name, 1, size, LEVELS[:1], 4, 260, rate=0.5 * MULTISCALE_RATE)
+            half = course(architecture, 1, size, LEVELS[:1], FEW, 260, rate=0.5 * MULTISCALE_RATE)
             # The curvature along the filters' own direction is that of the zero mode, A/N (3 C K − 1).
-            channel = Architecture(name).build(Lattice(1, size), 1.0).filter_shape[1]
-            share = channel / size if words == "dilated" else 1.0
+            channel = architecture.build(Lattice(1, size), 1.0).filter_shape[1]
+            share = channel / size if architecture is DILATED else 1.0
             peak = float(np.median(half.peaks))
             curvature = MULTISCALE_RATE * share * (3.0 * peak - 1.0)
-            lost = f"{int(found.lost.sum())} of {SEEDS}", f"{int(half.lost.sum())} of 4"
-            rows.append([words, f"{size}", f"{channel}", f"{peak:.3g}", f"{curvature:.2f}", *lost])
+            lost = f"{int(found.lost.sum())} of {SEEDS}", f"{int(half.lost.sum())} of {FEW}"
+            rows.append([WORDS[architecture], f"{size}", f"{channel}", f"{peak:.3g}", f"{curvature:.2f}", *lost])
     return rows
 
 
-def floors_table() -> list[list[str]]:
-    """ε after many steps, the largest of all noise levels."""
-    rows = [["filters", "d", "L", "parameters", "steps", "largest ε", "at t"]]
-    for dimension, size, steps in PLACES:
-        for name, words in NETWORKS.items():
-            found = course(name, dimension, size, LEVELS, 1, steps)
-            place = int(found.errors[0].argmax())
-            error = f"{found.errors[0, place]:.1e}"
-            rows.append(
-                [words, f"{dimension}", f"{size}", f"{found.parameters}", f"{steps}", error, f"{LEVELS[place]:g}"]
-            )
+def floors_table(places: Sequence[tuple[int, Architecture, int, int, int]]) -> list[list[str]]:
+    """ε after many steps and the steps to 1 %, the largest of the noise levels of a sampler, one seed.
+
+    Args:
+        places: dimension, network, size, steps and noise levels of each row.
+    """
+    rows = [["filters", "d", "L", "noise levels", "steps to 1 %", "steps", "largest ε", "at t"]]
+    for dimension, architecture, size, steps, count in places:
+        levels = geometric_grid(LOWEST_LEVEL, longest_level(size), count - 1)
+        found = course(architecture, dimension, size, levels.tolist(), 1, steps)
+        place = int(found.errors[0].argmax())
+        latest = f"{found.times.max():.0f}" if np.isfinite(found.times).all() else "more"
+        about = [WORDS[architecture], f"{dimension}", f"{size}", f"{count}", latest]
+        rows.append([*about, f"{steps}", f"{found.errors[0, place]:.1e}", f"{levels[place]:.2g}"])
     return rows
 
 
 def samples_table() -> list[list[str]]:
     """Steps from which samples are right by each criterion, Heun's method, one seed."""
     rows: list[list[str]] = []
-    for name, words in NETWORKS.items():
+    for architecture in (DILATED, BLOCKS):
         for size in (16, 32):
             grid = geometric_grid(LOWEST_LEVEL, longest_level(size), GRID).tolist()
             options: dict[str, Any] = {
@@ -143,20 +217,29 @@ def samples_table() -> list[list[str]]:
                 "integrator": "heun",
                 "max_steps": 20000,
             }
-            trained = csd.train(name, dimension=1, size=size, noise_levels=grid, kernel_steps="sparse", **options)
+            trained = csd.train(
+                architecture.name, dimension=1, size=size, noise_levels=grid, kernel_steps="sparse", **options
+            )
             found = csd.generate(trained, integrator="heun", samples=2)
             times = found["generation_training_time"].isel(seed=0)
             if not rows:
                 rows.append(["filters", "L", *(str(one).replace("_", " ") for one in found["criterion"].values)])
-            rows.append([words, f"{size}", *(f"{time:.0f}" for time in times.values)])
+            rows.append([WORDS[architecture], f"{size}", *(f"{time:.0f}" for time in times.values)])
     return rows
 
 
 def numbers() -> dict[str, Any]:
-    """All tables."""
+    """All tables, and the fewest and the most steps more when L doubles at t ≤ 1, from the first to the last size."""
+    line, means = steps_table(1, LINE, (DILATED, BLOCKS), lambda *_: SEEDS)
+    doublings = np.log2(LINE[-1] / LINE[0])
+    more = [(times[-1] - times[0]) / doublings for (_, level), times in means.items() if level <= 1.0]
     return {
-        "line": steps_table(1, (16, 64, 256), SEEDS, 450),
+        "line": line,
+        "growth": growth_table(1, LINE, means),
+        "fewest_more": min(more),
+        "most_more": max(more),
+        "channels": steps_table(2, (16, 64), (BLOCKS, FEWER, SIX), lambda *_: SEEDS)[0],
         "stability": stability_table(),
-        "floors": floors_table(),
+        "floors": floors_table([(1, own, size, 1000, 25) for size in LINE[1:] for own in (DILATED, BLOCKS)]),
         "samples": samples_table(),
     }

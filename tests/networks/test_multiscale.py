@@ -15,7 +15,10 @@ from csd.networks.module import ConvolutionalScore
 from csd.networks.multiscale import Multiscale, MultiscaleBlocks, TiedFilters
 from csd.training.descent.families import descent_of
 from csd.training.descent.modules import AutogradDescent
+from csd.training.loop import train_network
 from csd.training.losses import Denoising
+from csd.training.options import TrainingSettings
+from csd.training.recorder import MANY
 from tests.conftest import Problem
 
 NAMES = ("multiscale", "multiscale_blocks")
@@ -91,6 +94,17 @@ def test_numbers_of_blocks_grow_as_the_logarithm_of_the_size(size: int, paramete
     assert Architecture("multiscale_blocks").build(Lattice(1, size), 1.0).parameters == parameters
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_soft_modes_start_as_small_as_asked(name: str) -> None:
+    """The mean of C_max K(0) over 400 starts is 0.1, to 4 of its errors; K(0) is χ² of as many degrees as channels."""
+    lattice, starts = Lattice(2, 32), 400
+    network = Architecture(name).build(lattice, 1.0)
+    spectrum = np.array([1000.0, 1.0])
+    filters = np.array([network.start(spectrum, np.random.default_rng(seed)) for seed in range(starts)])
+    found = 1000.0 * network.kernel(filters)[:, 0, 0].mean()
+    assert found == pytest.approx(0.1, abs=4 * 0.1 * np.sqrt(2 / network.filter_shape[0] / starts))
+
+
 def test_odd_blocks_are_refused() -> None:
     with pytest.raises(InputError, match="taps is 5; of multiscale_blocks it must be even"):
         Architecture("multiscale_blocks", taps=5)
@@ -129,6 +143,20 @@ def test_a_seed_does_not_depend_on_the_others(name: str) -> None:
     together, alone = (csd.train(name, seeds=seeds, **options) for seeds in ([1, 2, 3], [2]))
     for quantity in ("weights", "score_error"):
         np.testing.assert_array_equal(together[quantity].sel(seed=2), alone[quantity].sel(seed=2))
+
+
+@pytest.mark.parametrize(
+    "architecture", [Architecture("multiscale", channels=2), Architecture("local_two_layer", range=2)]
+)
+def test_recorded_kernels_have_all_momenta(architecture: Architecture, critical: Problem) -> None:
+    """Where there are many, too, since momenta of a class differ: K(r = 0), their mean, is the sum of all squares."""
+    noised = critical(2, 96, (0.5,))
+    settings = TrainingSettings("population", seeds=(1, 2), max_steps=3, kernel_steps=(0, 3), until="max_steps")
+    record = train_network(noised, architecture, settings)
+    assert record.recorded_kernels is not None
+    assert len(record.modes) > MANY
+    mean = record.recorded_kernels[:, 0, -1] @ record.recorded_modes.multiplicity / noised.lattice.sites
+    np.testing.assert_allclose(mean, (record.weights[:, 0] ** 2).sum(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -67,6 +67,15 @@ def test_steps_are_those_that_training_takes(sweep: dict[str, Any]) -> None:
         assert train_network(*run.problem()).last_step.max() == pytest.approx(steps, rel=0.1), run.identifier
 
 
+def test_steps_of_multiscale_networks_are_about_right() -> None:
+    """By a factor of two, for the slowest of two seeds and levels."""
+    sweep = {"architectures": ["multiscale", "multiscale_blocks"]}
+    line = runs_in(sweep | {"dimension": 1, "sizes": [16, 64]}, loss="population")
+    plane = runs_in(sweep | {"dimension": 2, "sizes": [16, 32]}, loss="population")
+    for run, steps in zip(line + plane, steps_of(line + plane), strict=True):
+        assert 0.5 < train_network(*run.problem()).last_step.max() / steps < 2.0, run.identifier
+
+
 def test_a_grid_of_levels_is_known_by_a_few_of_them() -> None:
     """The few, and the last of all 25 levels that a training comes to."""
     for run in runs_in(SMALL | {"generation": {"steps": 24}}):
@@ -123,9 +132,10 @@ def test_memory_and_disk_are_those_of_a_job(here: Calibration, tmp_path: Path) -
         assert 0.5 < job.disk_mb / (size / 1e6) < 2.0, run.identifier
 
 
-def test_the_time_of_a_job_is_about_right(here: Calibration, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "size", "loss"), [("one_layer", 32, "implicit"), ("multiscale", 64, "population")])
+def test_the_time_of_a_job_is_about_right(name: str, size: int, loss: str, here: Calibration, tmp_path: Path) -> None:
     """Processor time, by a factor of four, as others may use the machine."""
-    (run,) = runs_in({"dimension": 2, "sizes": [32], "architectures": ["one_layer"]})
+    (run,) = runs_in({"dimension": 2, "sizes": [size], "architectures": [name]}, loss=loss)
     (job,) = expected_costs([run], here)
     before = os.times()
     run_job(run, tmp_path)

@@ -30,6 +30,20 @@ def jobs_of(name: str) -> list[TrainingJob]:
     return training_jobs(parse(found))
 
 
+def test_the_study_for_a_cluster_is_valid() -> None:
+    """It reaches L = 1024, 256 and 64 with 20 seeds, and takes samples in three dimensions."""
+    runs = jobs_of("multiscale_large")
+    levels = [run for run in runs if run.settings.until != "samples" and run.generation is None]
+    for dimension, size, name in (
+        (1, 1024, "multiscale_blocks"),
+        (2, 256, "multiscale_blocks-c3"),
+        (3, 64, "multiscale"),
+    ):
+        own = [run for run in levels if (run.dimension, run.size, run.label) == (dimension, size, name)]
+        assert sorted(seed for run in own for seed in run.seeds) == list(range(1, 21))
+    assert {run.dimension for run in runs if run.settings.until == "samples"} == {1, 2, 3}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the small study."""
@@ -70,7 +84,7 @@ def test_numbers_and_times_decide_claims(folder: Path) -> None:
     summary = aggregate_training(runs, folder / "training")
     claims = [claim for claim in load_claims(ROOT / "config" / "claims.yaml") if claim.id in ("M1", "M1-blocks")]
     for verdict, parameters in zip(judge(claims, training_table(summary), summary), (72, 80), strict=True):
-        ratios, _, growth = verdict.outcomes
+        ratios, _, growth, *_ = verdict.outcomes
         assert [outcome.measured for outcome in ratios] == [parameters / 64] * 2
         assert [outcome.noise_level for outcome in growth] == [0.1, 1.0]
         assert not any(outcome.missing for outcome in growth)

@@ -26,6 +26,7 @@ from csd.lattice.bins import BINS
 from csd.networks import Architecture
 from csd.networks.full import DeepLinear
 from csd.networks.local import SITE_PAIR, LocalNetwork, LocalTwoLayer, transform_time
+from csd.networks.multiscale import Multiscale, TiedFilters
 from csd.networks.score import KernelScore
 from csd.study.cost.expected import ExpectedCost
 from csd.study.cost.pace import LOOPS, Calibration
@@ -39,7 +40,7 @@ from csd.targets.noising import NoisedTarget
 from csd.targets.options import FieldOptions
 from csd.training.batches import BLOCK, MOST_DRAWN
 from csd.training.descent.modes import ModeDescent
-from csd.training.descent.patches import KNOWN_PAIR
+from csd.training.descent.patches import KEPT, KNOWN_PAIR, levels_together
 from csd.training.loop import at_steps
 from csd.training.options import TrainingSettings, with_population
 from csd.training.preparation import prepare
@@ -52,9 +53,15 @@ MASSES, LEVELS = 8, 9
 """Most masses of a sweep, and most levels of a grid, at which steps are computed; others are interpolated."""
 BISECTIONS = 20
 """Evaluations of the closed form in the bisection for a training time, at each noise level."""
+BLOCKS_SLOWER, DILATED_SLOWER, UNTIL_RIGHT = 1.8, 0.7, 0.6
+"""Steps of multiscale networks to a tolerance, over those of two full layers of the same rate: of blocks, and of
+dilated filters over N^¼; and until samples are right, over N^{3/2}. Measured; the latter within a factor of four.
+"""
+TIED_CALLS = 6.0
+"""Overheads of a step of tied filters for each part of the levels."""
 TRIED = 280.0
 """Bytes of a mode of a network of the trials of learning rates, with its other starts, measured."""
-CURVE, WEIGHT, KERNEL, KEPT = 24.0, 1.7, 3.2, 0.7
+CURVE, WEIGHT, KERNEL, RECORDED = 24.0, 1.7, 3.2, 0.7
 """Bytes on disk: of a network at a recorded step; of a mode's weight in full layers, of its kernel after the last step,
 and of its kernel at one recorded step.
 """
@@ -73,7 +80,7 @@ class Work:
         look: seconds to compute the kernels at a recorded step, where they are not at hand.
         set_up: seconds before and after the steps.
         layers: 'one' full layer or two balanced ones, whose prediction is a closed form; 'deep'; 'local', of one or
-            'local_two' layers; 'module', trained by autograd.
+            'local_two' layers; 'tied', filters across the lattice; 'module', trained by autograd.
     """
 
     networks: int
@@ -83,7 +90,7 @@ class Work:
     ahead: float = 0.0
     look: float = 0.0
     set_up: float = 0.0
-    layers: Literal["one", "deep", "local", "local_two", "module"] = "module"
+    layers: Literal["one", "deep", "local", "local_two", "tied", "module"] = "module"
 
 
 def work_of(run: TrainingJob, pace: Calibration) -> Work:
@@ -107,6 +114,9 @@ def work_of(run: TrainingJob, pace: Calibration) -> Work:
         set_up = pace.patch.rate * sum(map(_set_up_time, local))
         layers: Literal["local", "local_two"] = "local_two" if isinstance(local[0], LocalTwoLayer) else "local"
         return Work(networks, pairs, shells, step, ahead, look, set_up, layers)
+    if isinstance(tied := built[0], TiedFilters):
+        step = pace.patch(networks * _tied_time(tied, networks), TIED_CALLS * seeds * _parts(tied, len(built)))
+        return Work(networks, pairs, shells, step, step, layers="tied")
     depth = built[0].filter_shape[0] if isinstance(built[0], DeepLinear) else 1
     # Passes over the modes, in units of the ten that two layers take.
     passes = (7.0 + 3.0 * (depth - 1)) / 10.0
@@ -135,6 +145,17 @@ def patch_time(network: LocalNetwork, *, fresh: bool) -> float:
         filters = float(len(network.offsets)) ** 2
         own = 2.0 * min(SITE_PAIR * filters, (network.channels + 1) * transform)
     return (made if fresh else known) + known + own
+
+
+def _tied_time(network: TiedFilters, networks: int) -> float:
+    """Nominal nanoseconds of a step of one network of tied filters and its error, of as many in a job."""
+    kept = networks * network.channels * int(np.prod(network.lattice.half_shape)) <= KEPT
+    return (2.0 if kept else 3.0) * network.channels * transform_time(network.lattice)
+
+
+def _parts(network: TiedFilters, levels: int) -> int:
+    """The number of parts in which the levels of a seed take a step."""
+    return -(-levels // levels_together(network))
 
 
 def _set_up_time(network: LocalNetwork) -> float:
@@ -210,12 +231,13 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     drawn = numbers * block * np.ceil(max(steps, 1.0) / block) if fresh else 0.0
     if fresh:
         seconds += drawing_time(pace.draw, drawn, taken)
-    if work.layers in ("deep", "local_two"):
+    if work.layers in ("deep", "local_two", "tied"):
         # Their prediction is a map that is iterated.
         seconds += steps * work.ahead + records * (work.look + pace.record(work.networks * work.shells, work.networks))
     else:
         seconds += (records + BISECTIONS) * work.ahead / len(run.seeds)
-    kept = kept_steps(run, steps) * float(work.networks * (work.shells if work.modes > MANY else work.modes))
+    alike = work.modes > MANY and work.layers not in ("local_two", "tied")
+    kept = kept_steps(run, steps) * float(work.networks * (work.shells if alike else work.modes))
     if run.settings.until == "samples":
         seconds += pace.recursion(records * numbers, records * len(run.noise_levels))
     of_errors, read = expected_errors(run.scores, records * work.networks * (work.layers == "module"), pace)
@@ -231,8 +253,8 @@ def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> 
     if run.settings.rate_from == "tuned":
         held += TRIED * numbers * _trials(run, work)
     held += 1e6 * LOOPS.memory_mb if drawn > WORTH_LOADING else 0.0
-    of_modes = WEIGHT * (work.layers not in ("local", "local_two")) + KERNEL * (kept > 0.0)
-    written = FILE + 8.0 * work.shells + of_modes * numbers + KEPT * kept + CURVE * curves
+    of_modes = WEIGHT * (work.layers not in ("local", "local_two", "tied")) + KERNEL * (kept > 0.0)
+    written = FILE + 8.0 * work.shells + of_modes * numbers + RECORDED * kept + CURVE * curves
     memory, known = job.memory_mb + held / 1e6, is_known(run) and run.settings.device != "cuda"
     return ExpectedCost("training", run.identifier, float(seconds), memory, written / 1e6, steps, known, run.name)
 
@@ -280,8 +302,17 @@ def _steps(run: TrainingJob) -> float:
             chosen = np.unique(np.linspace(0, len(noised.levels) - 1, LEVELS).astype(int))
             levels = [noised.levels[place] for place in chosen]
             steps = expected_steps(NoisedTarget(noised.target, noised.schedule, levels), architecture, settings)
+            if architecture.is_family and isinstance(tied := architecture.build(noised.lattice, 1.0), TiedFilters):
+                steps = min(_tied_steps(tied, steps, settings), float(settings.most_steps))
         _KNOWN[asked] = steps if steps == steps else float(settings.most_steps)
     return _KNOWN[asked]
+
+
+def _tied_steps(network: TiedFilters, steps: float, settings: TrainingSettings) -> float:
+    """Steps of multiscale networks, from those of two full layers of the same rate."""
+    sites = float(network.lattice.sites)
+    slower = DILATED_SLOWER * sites**0.25 if isinstance(network, Multiscale) else BLOCKS_SLOWER
+    return max(slower * steps, UNTIL_RIGHT * sites**1.5 if settings.until == "samples" else 0.0)
 
 
 def _until_right(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> float:

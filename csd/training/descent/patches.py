@@ -9,7 +9,9 @@ compares both. `TiedDescent` does the same as the second line for filters that r
 v_c ← v_c − η × the numbers of the inverse transform of Re(S K − T) ŵ_c.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ KNOWN_PAIR = 0.15
 BLOCK = 2**16
 """Sites of tied filters that are transformed at a time: few enough for the cache, enough to hide the calls."""
 KEPT = 2**22
-"""Most complex numbers of tied filters that are kept between an error and the next step."""
+"""Most complex numbers of transforms of tied filters that are kept from an error to the next step."""
 
 
 def patch_step(lattice: Lattice, filters: Any, spectrum: Any, target: Any, rates: Any, *, tied: bool) -> Any:
@@ -69,7 +71,43 @@ def patch_error(lattice: Lattice, filters: Any, exact: Any, root_weight: Any, *,
     return sum_of_squares(deviation.reshape(*deviation.shape[: -lattice.dimension], -1))
 
 
-class PatchDescent:
+class FilterDescent(ABC):
+    """What descents of filters in real space share: the filters of several seeds and levels, as an array.
+
+    Attributes:
+        filters: shape (seeds, levels, *network.filter_shape).
+        rates: η, shape (1, levels, …) or (seeds, levels, …).
+    """
+
+    weights_are = "filters"
+    filters: Array
+    rates: Array
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """Forget what was computed of earlier filters."""
+
+    def weights(self) -> Array:
+        """The filters of all levels."""
+        return self.filters.reshape(*self.filters.shape[:2], -1).copy()
+
+    def keep(self, seeds: NDArray[np.bool_]) -> None:
+        """Drop all seeds but the chosen ones."""
+        self.filters = self.filters[seeds]
+        self.rates = self.rates[seeds] if len(self.rates) > 1 else self.rates
+        self._changed()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The filters of all levels."""
+        return {"filters": self.filters}
+
+    def resume(self, snapshot: dict[str, Any]) -> None:
+        """Return to the filters of a snapshot."""
+        self.filters = snapshot["filters"]
+        self._changed()
+
+
+class PatchDescent(FilterDescent):
     """Descent of local filters of one range for several seeds and levels.
 
     Args:
@@ -80,8 +118,6 @@ class PatchDescent:
         filters: shape (seeds, levels, *network.filter_shape).
         complex_kernel: whether steps can make κ(r) and κ(−r) differ where they agree at the start.
     """
-
-    weights_are = "filters"
 
     def __init__(
         self, network: LocalNetwork, modes: Modes, spectra: Array, rates: Array, filters: Array, complex_kernel: bool
@@ -101,9 +137,9 @@ class PatchDescent:
         self._seen: tuple[Any, Any] = (None, None)
         uneven = complex_kernel or bool((filters != filters[..., ::-1]).any())
         self._complex = network.uses == 1 and uneven
-        self._compose()
+        self._changed()
 
-    def _compose(self) -> None:
+    def _changed(self) -> None:
         """Compute κ of the filters, for the next error and the next step."""
         self._kernel = self.network.compose(self.filters)
         self._transformed: Any = None
@@ -118,7 +154,7 @@ class PatchDescent:
             residual = (covariance @ self._kernel[..., None])[..., 0]
             residual[..., self.patch.centre] -= target
         self.filters = self.filters - self.rates * self.network.pull_back(self.filters, residual)
-        self._compose()
+        self._changed()
 
     def _on_patch(self, values: Any) -> Array:
         """(1/N) Σ_k f(k) e^{ik·r} on the patch, of f at the modes."""
@@ -150,25 +186,6 @@ class PatchDescent:
             kernel = self.lattice.gather(transform(self.lattice, placed), self.modes)
             self._transformed = kernel if self._complex else kernel.real
         return np.asarray(self._transformed)
-
-    def weights(self) -> Array:
-        """The filters of all levels."""
-        return self.filters.reshape(*self.filters.shape[:2], -1).copy()
-
-    def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop all seeds but the chosen ones."""
-        self.filters = self.filters[seeds]
-        self.rates = self.rates[seeds] if len(self.rates) > 1 else self.rates
-        self._compose()
-
-    def snapshot(self) -> dict[str, Any]:
-        """The filters of all levels."""
-        return {"filters": self.filters}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Return to the filters of a snapshot."""
-        self.filters = snapshot["filters"]
-        self._compose()
 
 
 class GroupedDescent:
@@ -222,8 +239,16 @@ class GroupedDescent:
             descent.resume({"filters": snapshot[f"filters{i}"]})
 
 
-class TiedDescent:
+def levels_together(network: TiedFilters) -> int:
+    """The number of levels that go together in a step of tied filters."""
+    return max(1, BLOCK // (network.channels * network.lattice.sites))
+
+
+class TiedDescent(FilterDescent):
     """Descent of tied filters of one network for several seeds and levels.
+
+    The limit is two transforms of each channel, three where ŵ is not kept. Those of large lattices go channel by
+    channel, as memory is slow beyond the cache.
 
     Args:
         network: of all levels.
@@ -233,45 +258,54 @@ class TiedDescent:
         filters: v, shape (seeds, levels, *network.filter_shape).
     """
 
-    weights_are = "filters"
-
     def __init__(self, network: TiedFilters, modes: Modes, spectra: Array, rates: Array, filters: Array) -> None:
         self.network, self.lattice, self.modes = network, network.lattice, modes
         # Rates of all seeds, or of each.
         self.spectra, self.rates, self.filters = spectra, rates.reshape(-1, len(spectra), 1, 1), filters
-        self._divide()
+        channels, sites, half = network.channels, self.lattice.sites, self.lattice.half_shape
+        # Levels of a seed that go together, and channels of these levels; results do not depend on either.
+        many, few = levels_together(network), max(1, BLOCK // sites)
+        self._levels = [slice(low, low + many) for low in range(0, len(spectra), many)]
+        self._channels = [slice(low, low + few) for low in range(0, channels, few)]
+        self._keeps = prod((*filters.shape[:2], channels, *half)) <= KEPT
+        # ŵ, written over at each step, as new memory is slow.
+        self._wide = np.empty((*(filters.shape[:2] if self._keeps else (1, many)), channels, *half), dtype=complex)
+        self._changed()
 
-    def _divide(self) -> None:
-        """Divide seeds and levels into parts that go together, whose results do not depend on each other."""
-        many = max(1, BLOCK // (self.network.channels * self.lattice.sites))
-        levels = range(0, len(self.spectra), many)
-        self._parts = [(seed, slice(low, low + many)) for seed in range(len(self.filters)) for low in levels]
-        self._forget()
-
-    def _forget(self) -> None:
-        """The filters have changed."""
+    def _changed(self) -> None:
+        """Forget the kernel."""
         self._kernel: Array | None = None
-        self._wide: dict[int, ComplexArray] = {}
 
-    def _transformed(self, number: int) -> tuple[ComplexArray, Array]:
+    def _parts(self) -> list[tuple[int, slice]]:
+        """Seeds and levels that go together."""
+        return [(seed, levels) for seed in range(len(self.filters)) for levels in self._levels]
+
+    def _transformed(self, part: tuple[int, slice]) -> tuple[ComplexArray, Array]:
         """(ŵ, K) of a part."""
-        wide = self._wide.pop(number, None)
-        if wide is None:
-            wide = self.lattice.transform(self.network.placed(self.filters[self._parts[number]]))
-        return wide, self.lattice.gather((wide.real**2 + wide.imag**2).sum(-1 - self.lattice.dimension), self.modes)
+        filters = self.filters[part]
+        wide = self._wide[part] if self._keeps else self._wide[0, : len(filters)]
+        if self._keeps and self._kernel is not None:
+            return wide, self._kernel[part]
+        kernel = np.zeros((len(filters), *self.lattice.half_shape))
+        for some in self._channels:
+            own = wide[:, some] = self.lattice.transform(self.network.placed(filters[:, some]))
+            kernel += (own.real**2 + own.imag**2).sum(axis=1)
+        return wide, self.lattice.gather(kernel, self.modes)
 
     def advance(self, spectrum: Array, target: Any) -> None:
         """Take one step on (S, T)."""
         shape = (len(self.filters), *self.spectra.shape)
         spectrum, target = np.broadcast_to(spectrum, shape), np.broadcast_to(np.real(target), shape)
         moved = np.empty_like(self.filters)
-        for number, part in enumerate(self._parts):
-            wide, kernel = self._transformed(number)
-            wide *= self.lattice.spread(spectrum[part] * kernel - target[part], self.modes)[:, None]
-            gradient = self.network.taken(self.lattice.inverse(wide))
-            moved[part] = self.filters[part] - self.rates[part[0] if len(self.rates) > 1 else 0, part[1]] * gradient
+        for part in self._parts():
+            wide, kernel = self._transformed(part)
+            slope = self.lattice.spread(spectrum[part] * kernel - target[part], self.modes)[:, None]
+            rates = self.rates[part[0] if len(self.rates) > 1 else 0, part[1]]
+            for some in self._channels:
+                gradient = self.network.taken(self.lattice.inverse(slope * wide[:, some]))
+                moved[part][:, some] = self.filters[part][:, some] - rates * gradient
         self.filters = moved
-        self._forget()
+        self._changed()
 
     def error(self) -> Array:
         """ε of each seed and level."""
@@ -280,30 +314,8 @@ class TiedDescent:
     def kernel(self) -> Array:
         """K at the modes."""
         if self._kernel is None:
-            self._kernel = np.empty((len(self.filters), *self.spectra.shape))
-            kept = self._kernel.size * self.network.channels <= KEPT
-            for number, part in enumerate(self._parts):
-                wide, self._kernel[part] = self._transformed(number)
-                if kept:
-                    # The next step needs them.
-                    self._wide[number] = wide
+            kernel = np.empty((len(self.filters), *self.spectra.shape))
+            for part in self._parts():
+                kernel[part] = self._transformed(part)[1]
+            self._kernel = kernel
         return self._kernel
-
-    def weights(self) -> Array:
-        """The filters of all levels."""
-        return self.filters.reshape(*self.filters.shape[:2], -1).copy()
-
-    def keep(self, seeds: NDArray[np.bool_]) -> None:
-        """Drop all seeds but the chosen ones."""
-        self.filters = self.filters[seeds]
-        self.rates = self.rates[seeds] if len(self.rates) > 1 else self.rates
-        self._divide()
-
-    def snapshot(self) -> dict[str, Any]:
-        """The filters of all levels."""
-        return {"filters": self.filters}
-
-    def resume(self, snapshot: dict[str, Any]) -> None:
-        """Return to the filters of a snapshot."""
-        self.filters = snapshot["filters"]
-        self._forget()
