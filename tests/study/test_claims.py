@@ -907,7 +907,7 @@ def test_a_malformed_file_of_claims_is_one_sentence(text: str, words: str, tmp_p
 
 
 OTHER_STUDIES = {
-    **dict.fromkeys(("M1", "M1-blocks", "M2"), "multiscale"),
+    **dict.fromkeys(("M1", "M1-blocks", "M2", "M3"), "multiscale"),
     **dict.fromkeys(("O1", "O2", "O3"), "optimisers"),
     **dict.fromkeys(("O4", "O5"), "without_oracles"),
 }
