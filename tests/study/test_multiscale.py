@@ -79,7 +79,7 @@ def test_claims_ask_for_what_the_study_has() -> None:
 
 
 def test_numbers_and_times_decide_claims(folder: Path) -> None:
-    """On the small study: the ratio of parameters at the largest size, and the growth until all noise levels are learned."""
+    """On the small study: the ratio of parameters at the largest size, and the growth until all levels are learned."""
     runs = [run for run in jobs_of("multiscale-test") if run.settings.until != "samples"]
     summary = aggregate_training(runs, folder / "training")
     claims = [claim for claim in load_claims(ROOT / "config" / "claims.yaml") if claim.id in ("M1", "M1-blocks")]
