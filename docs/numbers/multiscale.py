@@ -1,4 +1,4 @@
-"""Multiscale networks on the exact loss, m = 1/L, in d = 1: steps, floors, overshoot of the softest mode, samples.
+"""Multiscale networks on the exact loss, m = 1/L, in d = 1: steps, floors, overshoot of the softest mode.
 
 `multiscale_sizes` does the same in two and three dimensions.
 """
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import csd
 from csd.diffusion.grids import LOWEST_LEVEL, geometric_grid, longest_level
 from csd.lattice import Array, Lattice
 from csd.networks import Architecture
@@ -26,7 +25,7 @@ DILATED, BLOCKS, FEWER = (
     Architecture("multiscale_blocks"),
     Architecture("multiscale_blocks", channels=3),
 )
-SIX = Architecture("multiscale_blocks", channels=5, taps=6)
+SIX, FULL = Architecture("multiscale_blocks", channels=5, taps=6), Architecture("two_layer")
 WORDS = {DILATED: "dilated", BLOCKS: "blocks", FEWER: "blocks, C = 3", SIX: "blocks, C = 5, T = 6"}
 LEVELS = (0.001, 0.1, 1.0, 2.0, 4.0, 6.0)
 SEEDS, FEW = 20, 4
@@ -34,8 +33,8 @@ TOLERANCE = 0.01
 LONGEST = 1000
 """Steps after which a start counts as one that does not learn."""
 LINE = (16, 64, 256, 1024)
-GRID = 100
-"""Steps of Heun's method."""
+LATER = (100, 200, 400, 800, 1600, 3200, 6400)
+"""Steps after which errors are told."""
 LOST = 1e6
 """ε from which a start has diverged."""
 
@@ -204,27 +203,18 @@ def floors_table(places: Sequence[tuple[int, Architecture, int, int, int]]) -> l
     return rows
 
 
-def samples_table() -> list[list[str]]:
-    """Steps from which samples are right by each criterion, Heun's method, one seed."""
-    rows: list[list[str]] = []
-    for architecture in (DILATED, BLOCKS):
-        for size in (16, 32):
-            grid = geometric_grid(LOWEST_LEVEL, longest_level(size), GRID).tolist()
-            options: dict[str, Any] = {
-                "loss": "population",
-                "seeds": [1],
-                "until": "samples",
-                "integrator": "heun",
-                "max_steps": 20000,
-            }
-            trained = csd.train(
-                architecture.name, dimension=1, size=size, noise_levels=grid, kernel_steps="sparse", **options
-            )
-            found = csd.generate(trained, integrator="heun", samples=2)
-            times = found["generation_training_time"].isel(seed=0)
-            if not rows:
-                rows.append(["filters", "L", *(str(one).replace("_", " ") for one in found["criterion"].values)])
-            rows.append([WORDS[architecture], f"{size}", *(f"{time:.0f}" for time in times.values)])
+def tail_table() -> list[list[str]]:
+    """ε of one start at t = 1 after so many steps, two full layers beside."""
+    rows = [["filters", "d", "L", *(f"{step:,}" for step in LATER)]]
+    for dimension, size, blocks in ((1, 256, BLOCKS), (2, 32, FEWER)):
+        for own, words in ((blocks, WORDS[blocks]), (DILATED, WORDS[DILATED]), (FULL, "two full layers")):
+            _, run = prepared(own, dimension, size, [1.0], 1)
+            found = []
+            for step in range(LATER[-1] + 1):
+                if step in LATER:
+                    found.append(f"{float(run.descent.error().item()):.0e}")
+                run.descent.advance(*run.source.draw())
+            rows.append([words, f"{dimension}", f"{size}", *found])
     return rows
 
 
@@ -241,5 +231,5 @@ def numbers() -> dict[str, Any]:
         "channels": steps_table(2, (16, 64), (BLOCKS, FEWER, SIX), lambda *_: SEEDS)[0],
         "stability": stability_table(),
         "floors": floors_table([(1, own, size, 1000, 25) for size in LINE[1:] for own in (DILATED, BLOCKS)]),
-        "samples": samples_table(),
+        "tail": tail_table(),
     }
