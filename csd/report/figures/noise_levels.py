@@ -31,8 +31,9 @@ def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
     """Points: means over seeds, with errors, a shade a noise level. Lines: theory. Beside them: fitted laws."""
     table = series.in_plane(series.require(series.runs(summary, WANTED), "noise_levels", NEEDS))
     table = series.told_apart(series.in_order(table, (*SHOWN, *ALSO)))
-    trained = np.isfinite(summary["score_error"].isel(run=table.index.to_numpy(), step=0)).any(("run", "seed"))
-    levels = summary["noise_level"].values[trained.values].tolist()
+    errors = summary["score_error"].isel(run=table.index.to_numpy(), step=0).transpose("noise_level", ...)
+    trained = np.isfinite(errors.values).any(axis=(1, 2))
+    levels = summary["noise_level"].values[trained].tolist()
     levels = levels[:: -(-len(levels) // MOST)]
     # As the laws are: whole steps would make kinks in the short times of two layers.
     times = (series.with_times(summary.sel(noise_level=level), table, "crossing_time") for level in levels)
