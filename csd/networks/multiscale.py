@@ -123,9 +123,9 @@ def even(taps: int) -> int:
 class MultiscaleBlocks(TiedFilters):
     """Tied channels of filters that are constant on blocks, 2^j sites a side at a distance of T/2 2^j or more.
 
-    The cube of T sites a side at the origin has a number for each site, the cube of 2 T sites around it one for each
-    block of 2 sites a side outside the first, and so on, until blocks cover the lattice, once. A number is the filter
-    times the square root of the sites of its block.
+    The cube of T sites a side with a corner at the origin has a number for each site, the cube of 2 T sites with the
+    same corner one for each block of 2 sites a side outside the first, and so on, until blocks cover the lattice, once.
+    A number is the filter times the square root of the sites of its block.
 
     Args:
         lattice: where the fields live.
