@@ -174,6 +174,9 @@ def test_adam_on_each_mode_is_a_recursion_of_scalars(depth: int, critical: Probl
         ("one_layer", {"optimizer": "adam"}, "needs gd, heavy_ball or nesterov"),
         ("one_layer", {"optimizer": "nesterov", "momentum": 0.5}, "momentum is 0.5"),
         ("one_layer", {"optimizer": "nesterov", "path": "fields", "loss": "implicit"}, "path spectral"),
+        ("one_layer", {"optimizer": "heavy_ball", "rate_schedule": "cosine"}, "rate_schedule is cosine"),
+        ("one_layer", {"rate_schedule": "inverse_sqrt"}, "rate_schedule is inverse_sqrt"),
+        ("one_layer", {"optimizer": "nesterov", "clip": 1.0}, "clip is 1"),
     ],
 )
 def test_the_best_pair_is_refused_where_it_is_not_known(
