@@ -76,7 +76,7 @@ def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optim
     if settings.rate_from == "tuned" and settings.loss != "population":
         raise InputError(
             f"rate_from is tuned, but loss is {settings.loss!r}, whose minibatches make times random; it needs loss"
-            " population"
+            " population and path spectral"
         )
     if settings.rate_from == "safe" and (architecture.name != "local_two_layer" or settings.heavy_ball is None):
         raise InputError(
