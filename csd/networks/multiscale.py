@@ -90,7 +90,8 @@ class Multiscale(TiedFilters):
     @cached_property
     def offsets(self) -> NDArray[np.intp]:
         """The distinct sites {0 … T − 1}^d 2^j modulo L, shape (sites of a channel, d)."""
-        box = np.array(list(product(range(self.taps), repeat=self.lattice.dimension)))
+        # Taps beyond the lattice come back to its sites.
+        box = np.array(list(product(range(min(self.taps, self.lattice.size)), repeat=self.lattice.dimension)))
         scales = range(max(int(np.log2(self.lattice.size)) - 1, 1))
         found: NDArray[np.intp] = np.unique(np.concatenate([box * 2**j for j in scales]) % self.lattice.size, axis=0)
         return found

@@ -54,6 +54,11 @@ def test_its_kernel_is_that_of_dilated_filters(dimension: int, size: int) -> Non
     np.testing.assert_allclose(module(torch.from_numpy(field[None])).detach()[0], score, atol=1e-11)
 
 
+def test_taps_beyond_the_lattice_come_back_to_its_sites() -> None:
+    """However many: a billion are as quick as five on a lattice of five sites."""
+    assert Multiscale(Lattice(1, 5), 6, 10**9).parameters == 6 * 5
+
+
 def blocks_of(lattice: Lattice, taps: int) -> list[set[tuple[int, ...]]]:
     """Blocks from the origin on: of 2^j sites a side, within the cube of 2^j T and not covered before."""
     covered: set[tuple[int, ...]] = set()

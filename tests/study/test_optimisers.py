@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from csd.api.training import trained
+from csd.core.errors import InputError
 from csd.report.figures import optimizer_times
 from csd.report.figures.looks import FigureStyle
 from csd.study.claims import load_claims
@@ -73,6 +74,15 @@ def test_the_study_for_a_cluster_is_valid() -> None:
     assert {(size, size**2, "implicit") for size in (8, 16, 32, 64, 128)} <= batches
     assert {(size, 16 * size**2, "denoising") for size in (8, 16, 32, 64, 128)} <= batches
     assert {(size, 64, "implicit") for size in (8, 128)} | {(8, 1024, "denoising"), (32, 1024, "denoising")} <= batches
+
+
+@pytest.mark.parametrize("seeds", [[1, 2**40 + 1], [2**40 + 4]])
+def test_a_study_does_not_train_on_the_starts_of_its_trials(seeds: list[int]) -> None:
+    """They are refused with the study, not by the first job that runs."""
+    study = content("optimisers-test")
+    study["training"]["seeds"] = seeds
+    with pytest.raises(InputError, match=rf"one-layer: seed {seeds[-1]} is one of those .*; take another"):
+        training_jobs(parse(study))
 
 
 def test_claims_are_judged_by_settled_times(summary: Any, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Closed forms of linear rules on a quadratic loss beside recursions, determinants and training itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,17 @@ def test_no_pair_decays_faster_than_the_best(rule: str) -> None:
             assert slowest(rate * factor, momentum + shift) >= best - 1e-6
 
 
+@pytest.mark.parametrize("rule", ["gd", "heavy_ball", "nesterov"])
+def test_an_entry_is_the_first_step_with_so_many_below(rule: str) -> None:
+    """Of errors that swing through the threshold, for any number of further steps, and a last step on either side."""
+    error = QuadraticError(rule, np.array([0.04, 1.0]), np.array([0.5, 0.5]), 0.9, 0.0 if rule == "gd" else 0.95)
+    below = [error(step) <= 0.1 for step in range(400)]
+    for stay in range(120):
+        first = next(step for step in range(200) if all(below[step : step + stay + 1]))
+        assert error.entry(0.1, stay, first + stay) == error.entry(0.1, stay, 10**6) == first
+        assert np.isnan(error.entry(0.1, stay, first + stay - 1))
+
+
 NETWORKS = [Architecture("one_layer"), Architecture("deep_linear", depth=1), Architecture("local_one_layer", range=2)]
 
 
@@ -129,6 +141,19 @@ def test_times_of_training_are_those_of_the_closed_form(optimizer: str, critical
         assert one is not None
         np.testing.assert_array_equal(record.settled_time[:, level], one[:, 0])
     assert expected_steps(noised, one_layer, settings) == record.last_step.max()
+
+
+@pytest.mark.parametrize("optimizer", ["heavy_ball", "nesterov"])
+def test_each_level_of_each_seed_has_its_own_pair(optimizer: str, critical: Problem) -> None:
+    """Seeds that differ, by their data sets, train together as they do alone, at noise levels of unlike momenta."""
+    noised, one_layer = critical(1, 12, (0.05, 0.6)), Architecture("one_layer")
+    how: dict[str, Any] = {"optimizer": optimizer, "rate_from": "optimal", "data_set": 4000}
+    settings = TrainingSettings("population", tolerance=0.0, max_steps=20, **how)
+    together = train_network(noised, one_layer, replace(settings, seeds=(1, 2, 3))).score_error
+    assert not (together[0] == together[1]).all()
+    for place, seed in enumerate((1, 2, 3)):
+        alone = train_network(noised, one_layer, replace(settings, seeds=(seed,))).score_error
+        np.testing.assert_array_equal(together[place], alone[0])
 
 
 @pytest.mark.parametrize("size", ONE_LAYER)
@@ -174,6 +199,9 @@ def test_adam_on_each_mode_is_a_recursion_of_scalars(depth: int, critical: Probl
         ("one_layer", {"optimizer": "adam"}, "needs gd, heavy_ball or nesterov"),
         ("one_layer", {"optimizer": "nesterov", "momentum": 0.5}, "momentum is 0.5"),
         ("one_layer", {"optimizer": "nesterov", "path": "fields", "loss": "implicit"}, "path spectral"),
+        ("one_layer", {"optimizer": "heavy_ball", "rate_schedule": "cosine"}, "rate_schedule is cosine"),
+        ("one_layer", {"rate_schedule": "inverse_sqrt"}, "rate_schedule is inverse_sqrt"),
+        ("one_layer", {"optimizer": "nesterov", "clip": 1.0}, "clip is 1"),
     ],
 )
 def test_the_best_pair_is_refused_where_it_is_not_known(

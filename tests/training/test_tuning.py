@@ -128,6 +128,14 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
     np.testing.assert_array_equal(file["learning_rate"].values, best)
 
 
+def test_a_best_rate_near_an_end_widens_the_grid(critical: Problem) -> None:
+    """Adam on one layer, whose own rate is 0.003, is best at about 2: within a decade of 0.003 × 10^3.5."""
+    settings = TrainingSettings("population", optimizer="adam", rate_from="tuned", settle=20, max_steps=400)
+    found = tuning_of(critical(1, 16), Architecture("one_layer"), settings)
+    assert 1.0 < found.best[0] < 3.0
+    np.testing.assert_allclose(found.rates[0][[0, -1]], [0.003 * 10**-1.5, 0.003 * 10**4.5])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -39,6 +39,12 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
         raise InputError(
             f"rate_from is optimal, but momentum is {settings.momentum:g}; leave momentum out, as the best one is taken"
         )
+    if settings.rate_from == "optimal" and settings.linear_rule is None:
+        name, value = next((name, value) for name, value in settings.stepping.items() if name != "optimizer")
+        raise InputError(
+            f"rate_from is optimal, but {name} is {value}, with which the best learning rate is not known; leave {name}"
+            " out"
+        )
     return replace(
         found,
         schedule=rate_factor(settings.rate_schedule or "constant", settings.most_steps),
@@ -70,7 +76,7 @@ def check_steps(architecture: Architecture, settings: TrainingSettings) -> Optim
     if settings.rate_from == "tuned" and settings.loss != "population":
         raise InputError(
             f"rate_from is tuned, but loss is {settings.loss!r}, whose minibatches make times random; it needs loss"
-            " population"
+            " population and path spectral"
         )
     if settings.rate_from == "safe" and (architecture.name != "local_two_layer" or settings.heavy_ball is None):
         raise InputError(

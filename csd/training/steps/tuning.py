@@ -66,6 +66,22 @@ def prepare_tuned(noised: NoisedTarget, architecture: Architecture, settings: Tr
     return prepare(noised, architecture, settings, **how)
 
 
+def check_seeds(settings: TrainingSettings) -> None:
+    """Refuse seeds of a training that are those of the trials.
+
+    Args:
+        settings: options of training.
+
+    Raises:
+        InputError: if rates are tuned and a seed is one of them.
+    """
+    if settings.rate_from == "tuned" and (common := set(STARTS) & set(settings.seeds)):
+        raise InputError(
+            f"seed {min(common)} is one of those on which learning rates are tuned, {min(STARTS)} to {max(STARTS)};"
+            " take another"
+        )
+
+
 def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSettings) -> Tuning:
     """Try rates at each noise level.
 
@@ -77,8 +93,7 @@ def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSe
     Raises:
         InputError: if a seed of the training is one of the trials, or ε settles at no rate.
     """
-    if common := set(STARTS) & set(settings.seeds):
-        raise InputError(f"seed {min(common)} is one of those on which learning rates are tuned; take another")
+    check_seeds(settings)
     found, best = [], []
     for level in noised.levels:
         trials = _Trials(NoisedTarget(noised.target, noised.schedule, [level]), architecture, settings)
