@@ -11,6 +11,7 @@ from csd.networks import Architecture
 from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.reference import reference_curve
+from csd.training.steps.divergence import largest_error
 from csd.training.steps.rates import Tuning
 from csd.training.steps.tuning import STARTS, prepare_tuned
 from tests.conftest import Problem
@@ -126,6 +127,14 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
     # Full layers start alike, so that nothing is left of the best rate as a margin.
     best = file["tuning_rate"].values[np.arange(2), np.nanargmin(file["tuning_time"].values, axis=1)]
     np.testing.assert_array_equal(file["learning_rate"].values, best)
+
+
+@pytest.mark.parametrize(("optimizer", "start", "limit"), [("gd", 0.01, 1e3), ("gd", 5.0, 5e3), ("adam", 5.0, 1e308)])
+def test_what_counts_as_diverged(optimizer: str, start: float, limit: float, critical: Problem) -> None:
+    """A thousand times the error at the start, or 1 where that is larger, unless steps are bounded."""
+    settings = TrainingSettings("population", **{"optimizer": optimizer})
+    run = prepare_tuned(critical(1, 8), Architecture("two_layer"), settings)
+    assert min(largest_error(run, settings, np.array([[start]])), 1e308) == limit
 
 
 def test_a_best_rate_near_an_end_widens_the_grid(critical: Problem) -> None:

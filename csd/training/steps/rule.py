@@ -40,10 +40,10 @@ def optimizer_for(settings: TrainingSettings) -> Optimizer:
             f"rate_from is optimal, but momentum is {settings.momentum:g}; leave momentum out, as the best one is taken"
         )
     if settings.rate_from == "optimal" and settings.linear_rule is None:
-        name, value = next((name, value) for name, value in settings.stepping.items() if name != "optimizer")
+        option, value = next((own, value) for own, value in settings.stepping.items() if own != "optimizer")
         raise InputError(
-            f"rate_from is optimal, but {name} is {value}, with which the best learning rate is not known; leave {name}"
-            " out"
+            f"rate_from is optimal, but {option} is {value}, with which the best learning rate is not known; leave"
+            f" {option} out"
         )
     return replace(
         found,
