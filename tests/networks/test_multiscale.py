@@ -9,11 +9,12 @@ import torch
 
 import csd
 from csd.core.errors import InputError
-from csd.lattice import Lattice
+from csd.lattice import Array, Lattice
 from csd.networks import Architecture
 from csd.networks.module import ConvolutionalScore
 from csd.networks.multiscale import Multiscale, MultiscaleBlocks, TiedFilters
-from csd.training.descent.families import descent_of
+from csd.training.descent import patches
+from csd.training.descent.families import Descent, descent_of
 from csd.training.descent.modules import AutogradDescent
 from csd.training.loop import train_network
 from csd.training.losses import Denoising
@@ -148,6 +149,59 @@ def test_a_seed_does_not_depend_on_the_others(name: str) -> None:
     together, alone = (csd.train(name, seeds=seeds, **options) for seeds in ([1, 2, 3], [2]))
     for quantity in ("weights", "score_error"):
         np.testing.assert_array_equal(together[quantity].sel(seed=2), alone[quantity].sel(seed=2))
+
+
+@pytest.mark.parametrize("kept", [0, patches.KEPT])
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_with_rates_of_their_own_step_as_alone(
+    name: str, kept: int, critical: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also once a seed has ended, and whether transforms are kept from an error to the next step or not."""
+    monkeypatch.setattr(patches, "KEPT", kept)
+    noised = critical(1, 16, (0.1, 0.5))
+    modes, network = noised.modes, Architecture(name, channels=2).build(noised.lattice, 1.0)
+    spectra, rates = noised.spectra_at(modes), np.array([[0.01, 0.02], [0.03, 0.04], [0.05, 0.06]])
+    starts = [list(own) for own in 0.03 * np.random.default_rng(6).standard_normal((3, 2, *network.filter_shape))]
+
+    def made(rates: Array, starts: list[list[Array]]) -> Descent:
+        found = descent_of([network] * 2, modes, spectra, rates, starts, complex_kernel=False)
+        assert found is not None
+        return found
+
+    together, first, last = made(rates, starts), made(rates[0], starts[:1]), made(rates[2], starts[2:])
+    for step in range(6):
+        for descent in (together, first, last):
+            descent.advance(spectra, 1.0)
+        if step == 2:
+            # As training does, which looks at errors before it drops a seed.
+            assert together.error().shape == (3, 2)
+            together.keep(np.array([True, False, True]))
+        assert len(together.error()) == (3 if step < 2 else 2)
+        np.testing.assert_array_equal(together.error()[[0, -1]], np.concatenate([first.error(), last.error()]))
+        if step == 4:
+            together.resume(together.snapshot())
+    np.testing.assert_array_equal(together.weights(), np.concatenate([first.weights(), last.weights()]))
+
+
+@pytest.mark.parametrize(("factor", "settles"), [(0.97, True), (1.03, False)])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_largest_stable_rate_is_an_edge_where_filters_are_full(
+    name: str, factor: float, settles: bool, critical: Problem
+) -> None:
+    """One channel with a number for each site: near K = 1/C a deviation is multiplied by 1 − 2 η at each step."""
+    noised = critical(1, 8, (0.1,))
+    modes, network = noised.modes, Architecture(name, channels=1, taps=8).build(noised.lattice, 1.0)
+    spectra = noised.spectra_at(modes)
+    rate = np.array([factor * network.stable_rate(spectra[0])])
+    # Sites are in their order, whichever scale they belong to.
+    root = noised.lattice.inverse(noised.lattice.spread(1.001 / np.sqrt(spectra), modes))
+    found = descent_of([network], modes, spectra, rate, [[root]], complex_kernel=False)
+    assert found is not None
+    start = found.error()[0, 0]
+    assert start == pytest.approx(0.002**2, rel=0.01)
+    for _ in range(40):
+        found.advance(spectra, 1.0)
+    assert found.error()[0, 0] < 0.1 * start if settles else found.error()[0, 0] > 10.0 * start
 
 
 @pytest.mark.parametrize(

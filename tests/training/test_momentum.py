@@ -12,7 +12,7 @@ from csd.networks import Architecture
 from csd.networks.module import LinearScore, spectral_loss
 from csd.targets.gaussian import GaussianField
 from csd.targets.noising import NoisedTarget, VariancePreserving
-from csd.training.loop import descend
+from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.preparation import Prepared, prepare, with_momentum
 
@@ -154,3 +154,32 @@ class Counting(LinearScore):
 
     def kernel(self) -> torch.Tensor:
         return self.scale * torch.ones(self.lattice.half_shape, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("name", "layers"), [("one_layer", 1), ("two_layer", 2)])
+def test_equal_layers_share_the_length_of_a_gradient(name: str, layers: int) -> None:
+    """That of all numbers of a network is clipped to G, so that a layer moves by η G over the root of their number."""
+    settings = TrainingSettings("population", optimizer="gd", clip=1e-4, learning_rate=0.1)
+    run = prepare(_noised((0.1,)), Architecture(name), settings)
+
+    def filters() -> Array:
+        kernel = run.descent.kernel().real ** (1.0 / layers)
+        return LATTICE.inverse(LATTICE.spread(kernel, run.modes))
+
+    before = filters()
+    run.descent.advance(*run.source.draw())
+    length = np.sqrt(((filters() - before) ** 2).sum())
+    # PyTorch adds 1e-6 to the length by which it divides.
+    assert length == pytest.approx(0.1 * 1e-4 / np.sqrt(layers), rel=1e-4)
+
+
+def test_seeds_keep_their_rates_when_others_end() -> None:
+    """Each has a rate of its own, from its own fields, and steps as it does alone after faster seeds have ended."""
+    how = TrainingSettings(
+        "implicit", batch=4096, optimizer="nesterov", rate_from="data", max_steps=400, seeds=(1, 2, 3, 4)
+    )
+    together = train_network(_noised(), Architecture("one_layer"), how)
+    assert len(set(together.training_time[:, 0])) > 1
+    for place, seed in enumerate(how.seeds):
+        alone = train_network(_noised(), Architecture("one_layer"), replace(how, seeds=(seed,)))
+        np.testing.assert_array_equal(together.crossing_time[place], alone.crossing_time[0])

@@ -156,12 +156,15 @@ def test_each_level_of_each_seed_has_its_own_pair(optimizer: str, critical: Prob
         np.testing.assert_array_equal(together[place], alone[0])
 
 
+@pytest.mark.parametrize("network", [Architecture("one_layer"), Architecture("deep_linear", depth=1)])
 @pytest.mark.parametrize("size", ONE_LAYER)
-def test_steps_of_the_heavy_ball_at_its_best_pair(size: int, critical: Problem) -> None:
+def test_steps_of_the_heavy_ball_at_its_best_pair(network: Architecture, size: int, critical: Problem) -> None:
     settings = TrainingSettings("population", optimizer="heavy_ball", rate_from="optimal")
-    prediction = reference_curve(critical(1, size), Architecture("one_layer"), settings)
+    prediction = reference_curve(critical(1, size), network, settings)
     assert prediction is not None
     assert prediction.training_time[0, 0] == ONE_LAYER[size]
+    if size == 8:
+        assert train_network(critical(1, size), network, settings).training_time[0, 0] == ONE_LAYER[size]
 
 
 def adam_times(spectrum: Array, weight: Array, depth: int, rate: float, tolerance: float) -> float:

@@ -131,3 +131,16 @@ def test_others_have_no_safe_rate(name: str, options: dict[str, Any]) -> None:
     architecture = Architecture(name, **({} if name == "two_layer" else {"range": 1}))
     with pytest.raises(InputError, match=r"rate_from is safe, but .* local_two_layer and gd"):
         prepare(noised, architecture, TrainingSettings("population", rate_from="safe", **options))
+
+
+def test_each_noise_level_has_its_own_safe_rate() -> None:
+    """That which it has alone; the rates of these levels differ."""
+    lattice, network = Lattice(1, 256), Architecture("local_two_layer", range=2)
+    settings = TrainingSettings("population", rate_from="safe")
+
+    def rates(*levels: float) -> list[float]:
+        target = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), levels)
+        return prepare(target, network, settings).rates.tolist()
+
+    assert rates(0.01, 0.1, 2.0) == [*rates(0.01), *rates(0.1), *rates(2.0)]
+    assert len(set(rates(0.01, 0.1, 2.0))) == 3

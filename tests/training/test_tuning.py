@@ -11,8 +11,9 @@ from csd.networks import Architecture
 from csd.training.loop import descend, train_network
 from csd.training.options import TrainingSettings
 from csd.training.reference import reference_curve
+from csd.training.steps.divergence import largest_error
 from csd.training.steps.rates import Tuning
-from csd.training.steps.tuning import STARTS, prepare_tuned
+from csd.training.steps.tuning import STARTS, mean_times, prepare_tuned
 from tests.conftest import Problem
 from tests.helpers import Runner
 
@@ -126,6 +127,37 @@ def test_tuning_is_in_the_file(csd: Runner) -> None:
     # Full layers start alike, so that nothing is left of the best rate as a margin.
     best = file["tuning_rate"].values[np.arange(2), np.nanargmin(file["tuning_time"].values, axis=1)]
     np.testing.assert_array_equal(file["learning_rate"].values, best)
+
+
+def test_trials_wait_as_long_as_training(critical: Problem) -> None:
+    """Of an error that swings through the tolerance, for every number of further steps."""
+    noised, network = critical(1, 8), Architecture("one_layer")
+    found = set()
+    for settle in range(12):
+        how: dict[str, Any] = {"optimizer": "adam_fourier", "learning_rate": 0.5, "settle": settle}
+        settings = TrainingSettings("population", max_steps=400, **how)
+        settled = train_network(noised, network, settings).crossing_time if settle == 0 else None
+        settled = train_network(noised, network, settings).settled_crossing_time if settled is None else settled
+        assert settled is not None
+        assert mean_times(prepare_tuned(noised, network, settings), settings)[0] == settled[0, 0]
+        found.add(settled[0, 0])
+    assert len(found) > 1
+
+
+@pytest.mark.parametrize(("optimizer", "start", "limit"), [("gd", 0.01, 1e3), ("gd", 5.0, 5e3), ("adam", 5.0, 1e308)])
+def test_what_counts_as_diverged(optimizer: str, start: float, limit: float, critical: Problem) -> None:
+    """A thousand times the error at the start, or 1 where that is larger, unless steps are bounded."""
+    settings = TrainingSettings("population", **{"optimizer": optimizer})
+    run = prepare_tuned(critical(1, 8), Architecture("two_layer"), settings)
+    assert min(largest_error(run, settings, np.array([[start]])), 1e308) == limit
+
+
+def test_the_grid_is_that_of_the_page(critical: Problem) -> None:
+    """From 10^−1.5 to 10^3.5 times the own rate, 1/C_max, where the best is a decade or more from both ends."""
+    noised = critical(1, 8)
+    found = tuning_of(noised, Architecture("one_layer"), TrainingSettings("population", rate_from="tuned"))
+    own = 1.0 / noised.spectra_at(noised.modes).max()
+    np.testing.assert_allclose(found.rates[0][[0, -1]], [own * 10**-1.5, own * 10**3.5])
 
 
 def test_a_best_rate_near_an_end_widens_the_grid(critical: Problem) -> None:

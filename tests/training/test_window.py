@@ -40,6 +40,8 @@ def test_the_window_of_the_map_is_exact(rate: float) -> None:
         assert grown > outside
         outside = min(grown, 1e3)
     assert largest_rate(1.0, edge) == pytest.approx(rate)
+    # Below the start of η = 1 nothing but η < 1 is asked.
+    assert largest_rate(1.0, 2.5) == largest_rate(10.0, 0.3) == 1.0
 
 
 def test_networks_diverge_beyond_the_window_alone() -> None:

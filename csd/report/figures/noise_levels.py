@@ -20,11 +20,15 @@ MOST = 7
 _FULL, _ALL = Wanted(SHOWN, together=True, having=lambda run: len(run["noise_levels"]) > 1), Wanted((*SHOWN, *ALSO))
 
 
-def WANTED(runs: Iterable[Run]) -> list[Run]:
+def _wanted(runs: Iterable[Run]) -> list[Run]:
     """Runs of the full networks, and of the others in their dimensions."""
     given = list(runs)
     dimensions = {run["dimension"] for run in _FULL(given)}
     return [run for run in _ALL(given) if run["dimension"] in dimensions]
+
+
+WANTED = _wanted
+"""The runs that it shows."""
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:

@@ -26,7 +26,7 @@ from csd.training.content import training_request
 from csd.training.options import TrainingSettings, check_chains, check_conditioned, check_option_names, with_own_steps
 from csd.training.preparation import prepare
 from csd.training.steps.rule import check_steps
-from csd.training.steps.tuning import check_seeds
+from csd.training.steps.tuning import check_trial_seeds
 
 
 class HasSweeps(Protocol):
@@ -312,7 +312,7 @@ def _check(run: TrainingJob) -> None:
             raise InputError(f"architecture {run.name!r} has no kernel; path must be fields")
         check_steps(run.architecture, with_own_steps(run.architecture, run.settings))
         check_conditioned(run.architecture, run.settings, len(run.noise_levels))
-    check_seeds(run.settings)
+    check_trial_seeds(run.settings)
     if run.generation is not None and run.generation.transfer is not None:
         if isinstance(run.field, DataField):
             raise InputError("generation.transfer is given, but the fields of a file have one size; leave transfer out")

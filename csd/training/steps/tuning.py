@@ -66,7 +66,7 @@ def prepare_tuned(noised: NoisedTarget, architecture: Architecture, settings: Tr
     return prepare(noised, architecture, settings, **how)
 
 
-def check_seeds(settings: TrainingSettings) -> None:
+def check_trial_seeds(settings: TrainingSettings) -> None:
     """Refuse seeds of a training that are those of the trials.
 
     Args:
@@ -93,7 +93,7 @@ def tuned(noised: NoisedTarget, architecture: Architecture, settings: TrainingSe
     Raises:
         InputError: if a seed of the training is one of the trials, or ε settles at no rate.
     """
-    check_seeds(settings)
+    check_trial_seeds(settings)
     found, best = [], []
     for level in noised.levels:
         trials = _Trials(NoisedTarget(noised.target, noised.schedule, [level]), architecture, settings)
