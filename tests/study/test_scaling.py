@@ -445,21 +445,23 @@ def summary_of(**laws: Law) -> xr.Dataset:
 def test_the_table_of_a_study_has_a_law_for_everything_at_several_sizes() -> None:
     summary = summary_of(one_layer=power(3.0, 2.0), two_layer=logarithm(5.0, 20.0))
     table = training_table(summary)
-    # Architectures × (noise levels × (measured, predicted) and the slowest level) × laws.
+    # Architectures × (noise levels and the slowest of them) × (measured, predicted) × laws.
     assert set(table["law"]) == LAWS
-    assert len(table) == 2 * (2 * 2 + 1) * 4
+    assert len(table) == 2 * (2 + 1) * 2 * 4
     powers = table[(table["law"] == "power") & (table["architecture"] == "one_layer")]
     np.testing.assert_allclose(powers["exponent"], 2.0)
     assert (powers["evidence"] < -10.0).all()
     logs = table[(table["law"] == "log") & (table["architecture"] == "two_layer")]
-    np.testing.assert_allclose(sorted(logs["exponent"]), [20.0] * 2 + [40.0] * 3)
+    np.testing.assert_allclose(sorted(logs["exponent"]), [20.0] * 2 + [40.0] * 4)
     assert (logs["evidence"] > 10.0).all()
     nested = table[table["law"] == "boxcox"].set_index("architecture")
     np.testing.assert_allclose(nested.loc["one_layer", "z"], 2.0, atol=1e-6)
     np.testing.assert_allclose(nested.loc["two_layer", "z"], 0.0, atol=1e-6)
     assert table[table["law"] != "boxcox"]["z"].isna().all()
     assert set(table["sizes"]) == {"8 16 32 64 128 256"}
-    assert set(table["quantity"]) == {"training_time", "predicted_training_time", "slowest_training_time"}
+    assert set(table["quantity"]) == {
+        f"{kind}{time}" for kind in ("", "predicted_") for time in ("training_time", "slowest_training_time")
+    }
     assert set(table["study"]) == {"line"}
     assert set(table["mass"]) == {"mL1"}
 
@@ -508,6 +510,7 @@ def test_the_slowest_noise_level_may_be_another_at_each_size() -> None:
     assert own["noise_level"].isna().all()
     for law, found in expected.items():
         np.testing.assert_allclose(own[own["law"] == law]["exponent"], found.exponent)
+    assert "predicted_slowest_training_time" in set(table["quantity"])
     # A level that is not learned is slower than all others; one that was not trained is not.
     summary["crossing_time"].values[2, 1, 0] = np.nan
     table = training_table(summary)

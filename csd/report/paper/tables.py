@@ -25,7 +25,7 @@ CRITICAL = target_label(mass_times_length=1.0)
 """Label of the critical line m = 1/L."""
 KINDS = {"training_time": "training", "settled_time": "settled", "generation_training_time": "generation"}
 """Quantities of the typeset table of laws, in a word."""
-PREDICTED = {f"predicted_{quantity}": quantity for quantity in KINDS}
+PREDICTED = {f"predicted_{quantity}": quantity for quantity in (*KINDS, "slowest_training_time")}
 """Predictions of theory, and the quantities that they predict."""
 ABOUT = {"training_time": "", "generation_training_time": ", samples", "integrator_steps": ", steps"}
 ABOUT |= {"autocorrelation_time": ", τ", "autocorrelation_updates": ", τ in updates"}

@@ -35,8 +35,8 @@ ZERO_MODE = "zero_mode_training_time"
 """The quantity of runs with exact scores whose error by the held-out fields is common to all seeds."""
 FLOOR_RATIO = "floor_ratio"
 """The error at the end of a training over the smallest one that its network can have."""
-SLOWEST = "slowest_training_time"
-"""The largest of the training times at all noise levels: steps until every level is learned."""
+SLOWEST = {f"{kind}slowest_training_time": f"{kind}crossing_time" for kind in ("", "predicted_")}
+"""The largest of the times at all noise levels: steps until every level is learned."""
 SETTLED = {"settled_time": "settled_crossing_time", "predicted_settled_time": "predicted_settled_crossing_time"}
 """The same of trainings that go on until their error has settled."""
 SHORTEST = 1.0
@@ -107,18 +107,19 @@ def training_table(summary: xr.Dataset) -> pd.DataFrame:
                 at = chosen.sel(noise_level=level)
                 rows += [about | {"quantity": ZERO_MODE} | law for law in _laws_of_zero_mode(at)]
             rows += [about | {"quantity": FLOOR_RATIO} | law for law in _floor_ratios(chosen.sel(noise_level=level))]
-        about |= {"noise_level": np.nan, "quantity": SLOWEST}
-        rows += _laws_of_slowest(about, chosen)
+        about |= {"noise_level": np.nan}
+        for quantity, fitted in SLOWEST.items():
+            rows += _laws_of_slowest(about | {"quantity": quantity}, chosen, fitted)
     return pd.DataFrame(rows)
 
 
-def _laws_of_slowest(about: dict[str, Any], runs: xr.Dataset) -> list[dict[str, Any]]:
+def _laws_of_slowest(about: dict[str, Any], runs: xr.Dataset, fitted: str) -> list[dict[str, Any]]:
     """Laws of the steps until every noise level is learned; nothing of runs at one level."""
     runs = runs.transpose("run", "seed", "noise_level", ...)
     trained = np.isfinite(runs["score_error"].sel(step=0).values)
     if trained.any(axis=(0, 1)).sum() < 2:
         return []
-    times = np.where(trained, runs["crossing_time"].values, -np.inf).max(axis=-1)
+    times = np.where(trained, runs[fitted].values, -np.inf).max(axis=-1)
     return fitted_laws(about, runs["size"].values, times, trained.any(axis=-1))
 
 
