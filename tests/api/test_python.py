@@ -337,7 +337,9 @@ LONG = "csd.train('one_layer', dimension=1, size=96, noise_levels=0.1, tolerance
 def _interrupted(output: str) -> str:
     """What Python says of a training of hours after Ctrl-C in its midst."""
     call = LONG.format(steps=10**9, output=output)
-    process = in_a_process(f"import csd, sys\nprint(csd.train)\n{call}")
+    # Shells start what they run in the background with SIGINT ignored, and so do all tests of such a run.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = in_a_process(f"{heard}\nimport csd, sys\nprint(csd.train)\n{call}")
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(1.0)
