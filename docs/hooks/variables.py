@@ -55,11 +55,12 @@ def _variables() -> dict[str, dict[Any, Any]]:
     scored = csd.train("two_layer", **size, mass=0.125, noise_levels=[1.0, 0.1], scores=exact, **options)
     tuned = {"loss": "population", "settle": 2, "rate_from": "tuned", "max_steps": 500, "progress": False}
     settled = csd.train("two_layer", **size, noise_levels=[1.0, 0.1], **tuned)
+    rated = csd.train("one_layer", **size, noise_levels=[1.0, 0.1], rate_from="data", max_steps=8, progress=False)
     noised = NoisedTarget(GaussianField.on_critical_line(lattice), VariancePreserving(), [0.1])
     noise = VariancePreserving(), (0.1,)
     chains = MonteCarloSettings(samplers=("heat_bath",), sweeps=2000, fields=2)
     return {
-        "training": {**settled.variables, **scored.variables, **learned.variables, **run.variables},
+        "training": {**rated.variables, **settled.variables, **scored.variables, **learned.variables, **run.variables},
         "generation": {
             **csd.generate(learned, samples=64, data=fields).variables,
             **csd.generate(hybrid=[(run, 0.5, np.inf), (other, 0.0, 0.5)], samples=64).variables,
