@@ -32,7 +32,7 @@ WANTED = _wanted
 
 
 def draw(summary: Dataset, scaling: DataFrame, style: FigureStyle) -> Drawing:
-    """Points: means over seeds, with errors, a shade a noise level. Lines: theory. Beside them: fitted laws."""
+    """Points: means over seeds, with errors, a shade a noise level, `MOST` at most. Lines: theory. Beside: laws."""
     table = series.in_plane(series.require(series.runs(summary, WANTED), "noise_levels", NEEDS))
     table = series.told_apart(series.in_order(table, (*SHOWN, *ALSO)))
     errors = summary["score_error"].isel(run=table.index.to_numpy(), step=0).transpose("noise_level", ...)

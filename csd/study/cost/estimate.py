@@ -210,7 +210,7 @@ def stand_in(run: TrainingJob) -> TrainingJob:
 
 def _trials(run: TrainingJob, work: Work) -> float:
     """Networks of the trials of learning rates over those of a training; they take as many steps."""
-    return networks_tried(alike=work.layers in ("one", "deep")) / len(run.seeds)
+    return networks_tried(alike=work.layers in ("one", "deep", "local")) / len(run.seeds)
 
 
 def _training(run: TrainingJob, work: Work, steps: float, pace: Calibration) -> ExpectedCost:

@@ -208,8 +208,8 @@ def mean_times(run: Prepared, settings: TrainingSettings, best: float = np.inf) 
         best: a mean that is known.
     """
     descent, source, threshold = run.descent, run.source, settings.tolerance + run.floors
-    if descent.weights_are == "modes" and start_alike(run):
-        # One stands for all.
+    if start_alike(run):
+        # One stands for all, as nothing is random on the population loss.
         first = np.arange(len(run.seeds)) == 0
         descent.keep(first)
         source.keep(first)
